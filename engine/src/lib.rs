@@ -1,0 +1,1 @@
+//! The process: source, decode, order, correlate, publish; CLI, metrics, API.

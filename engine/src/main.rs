@@ -1,0 +1,3 @@
+//! `fusor`, the command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Scenarios, reference model, real Kafka.
