@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod fusion;
+pub mod graph;
 pub mod settings;
 
 pub use fusion::{Fusion, Output, Placement};
