@@ -1,5 +1,20 @@
 //! Records in: any bytes to a canonical alert, or an error that names the field.
 
+mod defender_cloud;
+mod fusor;
+#[allow(dead_code, reason = "the decoders that use the rest of it follow")]
+mod json;
+mod ocsf;
+#[allow(dead_code, reason = "the decoders that use it follow")]
+mod record;
+mod sentinel;
+mod sniff;
+mod suricata;
+mod wazuh;
+
+use self::json::{Document, Node, Value};
+use self::record::Record;
+use self::sniff::Wrapper;
 use crate::alert::Alert;
 
 /// The tenant of an alert that names none.
@@ -20,6 +35,31 @@ pub enum Format {
     Suricata,
     /// Wazuh 4 alerts.
     Wazuh,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 6] = [
+        Self::Fusor,
+        Self::Sentinel,
+        Self::DefenderCloud,
+        Self::Ocsf,
+        Self::Suricata,
+        Self::Wazuh,
+    ];
+
+    /// Returns the word for the format in configuration, flags and provenance.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fusor => "fusor",
+            Self::Sentinel => "sentinel",
+            Self::DefenderCloud => "defender-cloud",
+            Self::Ocsf => "ocsf",
+            Self::Suricata => "suricata",
+            Self::Wazuh => "wazuh",
+        }
+    }
 }
 
 /// Bounds on what one record may hold.
@@ -104,6 +144,8 @@ impl Reason {
 
 /// Decodes one record. A record may hold several alerts (a JSON array, or a wrapper with a list).
 ///
+/// `format` pins the format; without it each alert's own marks decide.
+///
 /// # Errors
 /// Returns the first thing wrong with the record; one bad alert refuses the whole record.
 pub fn decode(
@@ -112,10 +154,103 @@ pub fn decode(
     envelope: &Envelope<'_>,
     limits: &Limits,
 ) -> Result<Vec<Alert>, DecodeError> {
-    let _ = (bytes, format, envelope, limits);
-    Err(DecodeError {
-        reason: Reason::UnknownFormat,
+    if bytes.len() > limits.record_bytes_max {
+        return Err(whole(Reason::TooLarge, "larger than a record may be"));
+    }
+    if envelope
+        .tenant
+        .is_some_and(|name| !record::tenant_name(name))
+    {
+        let problem = "the input's tenant is not a tenant name";
+        return Err(whole(Reason::InvalidField, problem));
+    }
+    let document = Document::parse(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes))?;
+    let mut reader = Reader {
+        format,
+        envelope,
+        limits,
+        alerts: Vec::new(),
+    };
+    reader.read(document.root(), WRAPPERS_MAX)?;
+    Ok(reader.alerts)
+}
+
+/// How many wrappers may lie around an alert.
+const WRAPPERS_MAX: usize = 4;
+
+/// What some producers put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn whole(reason: Reason, problem: &str) -> DecodeError {
+    DecodeError {
+        reason,
         field: "/".into(),
-        problem: "no decoder yet".into(),
-    })
+        problem: problem.to_owned(),
+    }
+}
+
+struct Reader<'a> {
+    format: Option<Format>,
+    envelope: &'a Envelope<'a>,
+    limits: &'a Limits,
+    alerts: Vec<Alert>,
+}
+
+impl Reader<'_> {
+    /// Reads the alert or the wrapper at `node`; `wrappers` more may follow.
+    fn read(&mut self, node: Node<'_>, wrappers: usize) -> Result<(), DecodeError> {
+        let wrapper = match (node.object(), node.value()) {
+            (Some(object), _) => {
+                let format = match self.format {
+                    Some(pinned) => Some(pinned).filter(|pinned| sniff::bears(*pinned, object)),
+                    None => sniff::format(object),
+                };
+                match (format, sniff::wrapper(object)) {
+                    (Some(format), _) => return self.alert(format, object),
+                    (None, Some(wrapper)) => wrapper,
+                    (None, None) => match self.format {
+                        Some(pinned) => return self.alert(pinned, object),
+                        None => {
+                            return Err(node.refuse(Reason::UnknownFormat, "of no known format"));
+                        }
+                    },
+                }
+            }
+            (None, Value::List(_)) => Wrapper::List(node),
+            (None, _) => {
+                return Err(node.refuse(Reason::UnknownFormat, "neither an object nor a list"));
+            }
+        };
+        let Some(wrappers) = wrappers.checked_sub(1) else {
+            return Err(node.invalid("wrapped too often"));
+        };
+        match wrapper {
+            Wrapper::One(inner) => self.read(inner, wrappers),
+            Wrapper::List(list) => list
+                .items()
+                .try_for_each(|inner| self.read(inner, wrappers)),
+            Wrapper::Text(text) => match text.embedded()? {
+                Some(document) => self.read(document.root(), wrappers),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn alert(&mut self, format: Format, fields: json::Object<'_>) -> Result<(), DecodeError> {
+        let record = Record {
+            fields,
+            envelope: self.envelope,
+        };
+        let mut alert = match format {
+            Format::Fusor => fusor::decode(&record),
+            Format::Sentinel => sentinel::decode(&record),
+            Format::DefenderCloud => defender_cloud::decode(&record),
+            Format::Ocsf => ocsf::decode(&record),
+            Format::Suricata => suricata::decode(&record),
+            Format::Wazuh => wazuh::decode(&record),
+        }?;
+        record::bound(&mut alert, self.limits)?;
+        self.alerts.push(alert);
+        Ok(())
+    }
 }
