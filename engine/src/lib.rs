@@ -1,1 +1,3 @@
 //! The process: source, decode, order, correlate, publish; CLI, metrics, API.
+
+pub mod config;
