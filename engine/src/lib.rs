@@ -1,3 +1,5 @@
 //! The process: source, decode, order, correlate, publish; CLI, metrics, API.
 
 pub mod config;
+pub mod readiness;
+pub mod view;
