@@ -5,9 +5,14 @@
 //! the same inputs give the same bytes on every machine. All arithmetic is on integers (see [`fixed`]).
 #![warn(missing_docs)]
 
-pub mod fusion;
-pub mod graph;
 pub mod settings;
+pub mod fusion;
+pub mod fixed;
+mod sequence;
+mod rates;
+mod leases;
+mod order;
+pub mod graph;
 
 pub use fusion::{Fusion, Output, Placement};
 pub use settings::Settings;

@@ -194,6 +194,7 @@ impl Config {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            ..correlators::Settings::default()
         }
     }
 }
