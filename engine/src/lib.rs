@@ -2,4 +2,6 @@
 
 pub mod config;
 pub mod readiness;
+pub mod replay;
+pub mod score;
 pub mod view;

@@ -1,0 +1,3 @@
+//! Replays files through the engine without a broker.
+
+pub mod input;
