@@ -1,1 +1,19 @@
-//! Scenarios, reference model, real Kafka.
+//! and the one way to say that a test did not run.
+//!
+//! Nothing depends on this crate.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and speaks on standard error"
+)]
+
+mod skip;
+mod wait;
+
+pub mod kafka;
+pub mod process;
+pub mod program;
+
+pub use skip::{data, skip};
+pub use wait::eventually;

@@ -1,0 +1,242 @@
+//! Apache Kafka itself, in KRaft mode, on loopback ports of its own and with its data in a temporary folder.
+//!
+//! The jars are installed by `tests/run`; where they or Java are missing, the calling test is skipped by name.
+
+mod client;
+
+pub use client::{Isolation, Outgoing, Record};
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{self, Command},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    process::{Process, Signal},
+    program::build_folder,
+    skip,
+};
+
+/// Brokers that are also their own controllers. Dropped, they are killed and their data is deleted.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    libs: PathBuf,
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: usize,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Cluster {
+    /// Starts `num_nodes` brokers (1 or 3) and blocks until all of them serve. With 3, every topic has three replicas, two
+    /// of which must be in sync.
+    ///
+    /// Returns `None`, the calling test being skipped, where Kafka or Java is not installed.
+    pub fn start(num_nodes: usize) -> Option<Self> {
+        let libs = libs();
+        if !libs.is_dir() {
+            skip("Apache Kafka is not installed: tests/run installs it");
+            return None;
+        }
+        if Command::new("java").arg("-version").output().is_err() {
+            skip("there is no java");
+            return None;
+        }
+        let folder = TempDir::with_prefix("fusor-kafka-").unwrap();
+        let ports = free_ports(num_nodes * 2);
+        let mut cluster = Self {
+            nodes: (0..num_nodes)
+                .map(|index| Node {
+                    id: index + 1,
+                    port: ports[index],
+                    process: None,
+                })
+                .collect(),
+            libs,
+            folder,
+        };
+        for node in 0..num_nodes {
+            cluster.format(node, &ports);
+        }
+        // All at once: a quorum forms only when most controllers are there.
+        for node in 0..num_nodes {
+            cluster.launch(node);
+        }
+        for node in 0..num_nodes {
+            cluster.wait_until_up(node);
+        }
+        Some(cluster)
+    }
+
+    /// Returns what goes into `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        let brokers: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        brokers.join(",")
+    }
+
+    /// Ends the broker `node` (from 0) at once, without a chance to write anything.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].process.take().unwrap().kill();
+    }
+
+    /// Starts a killed broker again on its own data and blocks until it serves.
+    pub fn restart(&mut self, node: usize) {
+        self.launch(node);
+        self.wait_until_up(node);
+    }
+
+    /// Sends a signal to the broker `node`, such as [`Signal::Stop`].
+    pub fn signal(&self, node: usize, signal: Signal) {
+        self.nodes[node].process.as_ref().unwrap().signal(signal);
+    }
+
+    /// Runs one of Kafka's own command-line programs against the cluster and returns what it prints.
+    ///
+    /// # Panics
+    /// When the program fails.
+    pub fn tool(&self, class: &str, args: &[&str]) -> String {
+        let mut command = self.java(class, "ERROR");
+        command
+            .args(["--bootstrap-server", &self.brokers()])
+            .args(args);
+        let mut process = Process::spawn(class, &mut command);
+        let status = process.wait(JAVA_LIMIT);
+        let lines = process.lines().join("\n");
+        assert!(status.success(), "{class} {args:?}: {status}\n{lines}");
+        lines
+    }
+
+    fn format(&self, node: usize, ports: &[u16]) {
+        let num_nodes = self.nodes.len();
+        let Node { id, port, .. } = self.nodes[node];
+        let home = self.home(node);
+        fs::create_dir_all(&home).unwrap();
+        let voters: Vec<String> = ports[num_nodes..]
+            .iter()
+            .enumerate()
+            .map(|(index, port)| format!("{}@127.0.0.1:{port}", index + 1))
+            .collect();
+        let properties = format!(
+            "process.roles=broker,controller\n\
+             node.id={id}\n\
+             controller.quorum.voters={voters}\n\
+             controller.listener.names=CONTROLLER\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             log.dirs={data}\n\
+             default.replication.factor={num_nodes}\n\
+             offsets.topic.replication.factor={num_nodes}\n\
+             transaction.state.log.replication.factor={num_nodes}\n\
+             min.insync.replicas={in_sync}\n\
+             transaction.state.log.min.isr={in_sync}\n\
+             offsets.topic.num.partitions=4\n\
+             transaction.state.log.num.partitions=4\n\
+             group.initial.rebalance.delay.ms=0\n\
+             auto.create.topics.enable=false\n\
+             log.retention.ms=-1\n",
+            voters = voters.join(","),
+            controller = ports[num_nodes + node],
+            data = home.join("data").display(),
+            in_sync = if num_nodes > 1 { 2 } else { 1 },
+        );
+        let file = self.properties(node);
+        fs::write(&file, properties).unwrap();
+        let mut command = self.java("kafka.tools.StorageTool", "ERROR");
+        command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
+        command.arg(file);
+        let mut process = Process::spawn("StorageTool", &mut command);
+        assert!(process.wait(JAVA_LIMIT).success());
+    }
+
+    fn launch(&mut self, node: usize) {
+        let mut command = self.java("kafka.Kafka", "INFO");
+        command.arg(self.properties(node));
+        let name = format!("broker {node}");
+        self.nodes[node].process = Some(Process::spawn(&name, &mut command));
+    }
+
+    fn wait_until_up(&self, node: usize) {
+        let process = self.nodes[node].process.as_ref().unwrap();
+        process.wait_for_line("Kafka Server started", JAVA_LIMIT);
+    }
+
+    fn java(&self, class: &str, log_level: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args([
+                "-Xms64m",
+                "-Xmx384m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:-UsePerfData",
+            ])
+            .arg(format!("-Dlog4j2.configurationFile={LOG_CONFIG}"))
+            .arg(format!("-Dlog.level={log_level}"))
+            .arg("-cp")
+            .arg(self.libs.join("*"))
+            .arg(class)
+            .current_dir(self.folder.path());
+        command
+    }
+
+    fn home(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("node{node}"))
+    }
+
+    fn properties(&self, node: usize) -> PathBuf {
+        self.home(node).join("server.properties")
+    }
+}
+
+/// Returns where `tests/run` puts the jars.
+fn libs() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || {
+            build_folder()
+                .parent()
+                .map(Path::to_owned)
+                .unwrap_or_default()
+        },
+        PathBuf::from,
+    );
+    target.join("tools").join(KAFKA)
+}
+
+/// Returns ports nobody listens on, below the range from which the kernel gives out ports of its own accord, so that no
+/// outgoing connection takes one before the broker does.
+fn free_ports(num: usize) -> Vec<u16> {
+    let first = PORTS_FROM + u16::try_from(process::id() % u32::from(PORTS_NUM)).unwrap();
+    let listeners: Vec<TcpListener> = (first..PORTS_FROM + PORTS_NUM)
+        .chain(PORTS_FROM..first)
+        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .take(num)
+        .collect();
+    assert_eq!(listeners.len(), num, "no free ports");
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect()
+}
+
+const KAFKA: &str = "kafka-4.3.1";
+const CLUSTER_ID: &str = "ZnVzb3ItdGVzdHMtb25seQ";
+const LOG_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka/log4j2.xml");
+const PORTS_FROM: u16 = 20_000;
+const PORTS_NUM: u16 = 12_000;
+
+/// A JVM on a loaded machine of two cores.
+const JAVA_LIMIT: Duration = Duration::from_secs(180);

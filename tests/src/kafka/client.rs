@@ -1,0 +1,202 @@
+//! Records in and out of the brokers under test.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Headers,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+use super::Cluster;
+
+/// A record to produce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The topic.
+    pub topic: String,
+    /// The partition, always chosen by the test.
+    pub partition: i32,
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// Milliseconds since 1970, as the producer claims them.
+    pub timestamp: i64,
+}
+
+/// A record as a consumer gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The partition it lies in.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// The key, if any.
+    pub key: Option<Vec<u8>>,
+    /// The bytes; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Headers by name, the last of equal names.
+    pub headers: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a reader sees of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Only what is committed.
+    Committed,
+    /// All of it, aborted records too.
+    Uncommitted,
+}
+
+impl Cluster {
+    /// Creates a topic of `num_partitions`, on as many brokers as there are.
+    pub fn create_topic(&self, name: &str, num_partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let replicas = i32::try_from(self.nodes.len()).unwrap();
+        let topic = NewTopic::new(name, num_partitions, TopicReplication::Fixed(replicas));
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let created = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(admin.create_topics([&topic], &options));
+        for result in created.unwrap() {
+            result.unwrap();
+        }
+    }
+
+    /// Appends the records in their order and blocks until the brokers have all of them.
+    pub fn produce(&self, records: impl IntoIterator<Item = Outgoing>) {
+        let producer: BaseProducer = self
+            .client()
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .create()
+            .unwrap();
+        for record in records {
+            let mut next = BaseRecord::<(), [u8]>::to(&record.topic)
+                .partition(record.partition)
+                .timestamp(record.timestamp)
+                .payload(&record.value);
+            while let Err((error, back)) = producer.send(next) {
+                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(full, "{error}");
+                producer.poll(Duration::from_millis(100));
+                next = back;
+            }
+        }
+        producer.flush(LIMIT).unwrap();
+    }
+
+    /// Returns all records of a topic from its start to the end as it is now, by partition and offset.
+    pub fn read(&self, topic: &str, isolation: Isolation) -> Vec<Record> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", "reader-of-the-tests")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", isolation.as_str())
+            .create()
+            .unwrap();
+        let mut open: Vec<i32> = (0..self.num_partitions(&consumer, topic)).collect();
+        let mut assignment = TopicPartitionList::new();
+        for &partition in &open {
+            assignment
+                .add_partition_offset(topic, partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut records = vec![];
+        while !open.is_empty() {
+            match consumer.poll(LIMIT) {
+                None => panic!("{topic} cannot be read to its end"),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.retain(|&other| other != partition);
+                }
+                Some(result) => records.push(Record::new(&result.unwrap())),
+            }
+        }
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    /// Returns the offset a group has committed in each partition of a topic; `None` where it has none.
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
+        let mut partitions = TopicPartitionList::new();
+        for partition in 0..self.num_partitions(&consumer, topic) {
+            partitions.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(partitions, LIMIT).unwrap();
+        committed
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().filter(|&offset| offset >= 0))
+            .collect()
+    }
+
+    fn num_partitions(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
+        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
+        let num = metadata.topics()[0].partitions().len();
+        assert!(num > 0, "there is no topic {topic} at {}", self.brokers());
+        i32::try_from(num).unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers());
+        config
+    }
+}
+
+impl Record {
+    fn new(message: &impl Message) -> Self {
+        let headers = message.headers().map_or_else(BTreeMap::new, |headers| {
+            headers
+                .iter()
+                .map(|header| {
+                    (
+                        header.key.to_owned(),
+                        header.value.unwrap_or_default().to_vec(),
+                    )
+                })
+                .collect()
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers,
+        }
+    }
+
+    /// Returns the value as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.value.as_deref().unwrap()).unwrap()
+    }
+
+    /// Returns a header as text, empty when it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| str::from_utf8(value).unwrap())
+    }
+}
+
+impl Isolation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::Uncommitted => "read_uncommitted",
+        }
+    }
+}
+
+/// Far above what any one request takes on a loaded machine.
+const LIMIT: Duration = Duration::from_secs(60);
