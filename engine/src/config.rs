@@ -6,15 +6,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod defaults;
+pub mod input;
 pub mod kafka;
+mod load;
+mod mistake;
+mod rules;
+mod schema;
+mod show;
+mod tree;
 pub mod units;
 pub mod value;
 
+pub use input::{InputFormat, TenantRule};
 pub use kafka::Properties;
+pub use load::{Layers, Loaded, Needs};
+pub use mistake::{Mistake, Mistakes};
+pub use schema::schema;
+pub use show::Leaf;
 pub use units::{Count, Interval, Size};
-pub use value::{
-    Broker, InputFormat, Invalid, Listen, Loopback, Name, Network, Pointer, TenantRule, Topic,
-};
+pub use value::{Broker, Invalid, Listen, Loopback, Name, Network, Pointer, Topic};
 
 /// Everything an operator sets. The default needs no broker and reads nothing.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -218,3 +228,6 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

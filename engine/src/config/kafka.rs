@@ -44,7 +44,7 @@ impl Properties {
 
     /// Puts the content of the files that `<property>_file` names in place of the names.
     /// Returns the properties whose file could not be read, and why.
-    pub fn read_files(&mut self) -> Vec<(String, String)> {
+    pub(super) fn read_files(&mut self) -> Vec<(String, String)> {
         let mut unread = Vec::new();
         let mut read = BTreeMap::new();
         for (name, value) in std::mem::take(&mut self.0) {
@@ -143,7 +143,9 @@ fn check_value(name: &str, value: &str) -> Result<(), Invalid> {
     }
     match ClientConfig::new().set(name, value).create_native_config() {
         Ok(_) => Ok(()),
-        Err(KafkaError::ClientConfig(_, problem, _, _)) => Err(Invalid(problem)),
+        Err(KafkaError::ClientConfig(_, problem, _, _)) => {
+            Err(Invalid(problem.replacen("Invalid", "invalid", 1)))
+        }
         Err(error) => Err(Invalid(error.to_string())),
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserializer};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::value::{Invalid, Scalar};
@@ -49,11 +49,19 @@ impl<const MIN: u32, const MAX: u32> Serialize for Count<MIN, MAX> {
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = i64::deserialize(deserializer)?;
-        match u32::try_from(value) {
+        deserializer.deserialize_any(Scalar::new("a whole number"))
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> FromStr for Count<MIN, MAX> {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.parse() {
             Ok(count) if (MIN..=MAX).contains(&count) => Ok(Self(count)),
-            _ => Err(de::Error::custom(format_args!(
-                "{value} is out of range: a number from {MIN} to {MAX}"
+            _ => Err(Invalid(format!(
+                "`{}` is no whole number from {MIN} to {MAX}",
+                text.escape_debug()
             ))),
         }
     }
@@ -126,7 +134,7 @@ impl<const MIN: u64, const MAX: u64> FromStr for Size<MIN, MAX> {
         }
         let (least, most) = (size_text(MIN), size_text(MAX));
         Err(Invalid(format!(
-            "{text} is out of range: a size from {least} to {most}"
+            "`{text}` is out of range: a size from {least} to {most}"
         )))
     }
 }
@@ -223,7 +231,7 @@ impl<const MIN: u64, const MAX: u64> FromStr for Interval<MIN, MAX> {
         match u64::try_from(length.as_millis()) {
             Ok(millis) if (MIN..=MAX).contains(&millis) => Ok(Self(millis)),
             _ => Err(Invalid(format!(
-                "{text} is out of range: from {} to {}",
+                "`{text}` is out of range: from {} to {}",
                 interval_text(MIN),
                 interval_text(MAX)
             ))),

@@ -8,9 +8,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use schemas::decode::Format;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a text is no value of its kind, saying what would be one.
@@ -45,6 +43,10 @@ impl<T: FromStr<Err = Invalid>> Visitor<'_> for Scalar<T> {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
         self.visit_str(&number.to_string())
     }
 }
@@ -322,7 +324,7 @@ impl FromStr for Loopback {
         let Listen(address) = text.parse()?;
         if !address.ip().is_loopback() {
             return Err(Invalid(format!(
-                "{text} is not loopback: what listens here has no authentication"
+                "`{text}` is not loopback: what listens here has no authentication"
             )));
         }
         Ok(Self(address))
@@ -375,121 +377,3 @@ impl fmt::Display for Listen {
 }
 
 text_value!(Listen, "an address as ip:port", {"type": "string", "examples": ["127.0.0.1:9464", "[::]:9464"]});
-
-/// The format of an input's records.
-#[derive(
-    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum InputFormat {
-    /// The friendly canonical JSON.
-    Fusor,
-    /// Microsoft Sentinel SecurityAlert.
-    Sentinel,
-    /// Microsoft Defender for Cloud.
-    DefenderCloud,
-    /// OCSF Detection Finding.
-    Ocsf,
-    /// Suricata EVE alerts.
-    Suricata,
-    /// Wazuh 4 alerts.
-    Wazuh,
-}
-
-impl From<InputFormat> for Format {
-    fn from(format: InputFormat) -> Self {
-        match format {
-            InputFormat::Fusor => Self::Fusor,
-            InputFormat::Sentinel => Self::Sentinel,
-            InputFormat::DefenderCloud => Self::DefenderCloud,
-            InputFormat::Ocsf => Self::Ocsf,
-            InputFormat::Suricata => Self::Suricata,
-            InputFormat::Wazuh => Self::Wazuh,
-        }
-    }
-}
-
-/// Where the tenant of an input's records comes from: a name for all of them, or
-/// `{header: NAME}`, `{key: true}`, `{field: /POINTER}`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum TenantRule {
-    /// One tenant.
-    Fixed(Name),
-    /// The text of a record header.
-    Header(Name),
-    /// The record's key.
-    Key,
-    /// A field of the record; producers must be trusted with it.
-    Field(Pointer),
-}
-
-impl Serialize for TenantRule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = match self {
-            Self::Fixed(name) => return serializer.collect_str(name),
-            Self::Header(_) | Self::Key | Self::Field(_) => serializer.serialize_map(Some(1))?,
-        };
-        match self {
-            Self::Fixed(_) | Self::Key => map.serialize_entry("key", &true)?,
-            Self::Header(name) => map.serialize_entry("header", name)?,
-            Self::Field(pointer) => map.serialize_entry("field", pointer)?,
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for TenantRule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TenantVisitor)
-    }
-}
-
-struct TenantVisitor;
-
-impl<'de> Visitor<'de> for TenantVisitor {
-    type Value = TenantRule;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tenant's name, or one of {header: NAME}, {key: true}, {field: /POINTER}")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<TenantRule, E> {
-        text.parse().map(TenantRule::Fixed).map_err(E::custom)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TenantRule, A::Error> {
-        let wrong =
-            || de::Error::custom(format_args!("expected exactly one of header, key, field"));
-        let key: String = map.next_key()?.ok_or_else(wrong)?;
-        let rule = match key.as_str() {
-            "header" => TenantRule::Header(map.next_value()?),
-            "field" => TenantRule::Field(map.next_value()?),
-            "key" => match map.next_value()? {
-                true => TenantRule::Key,
-                false => return Err(de::Error::custom("key can only be true")),
-            },
-            other => return Err(de::Error::unknown_field(other, &["header", "key", "field"])),
-        };
-        match map.next_key::<String>()? {
-            None => Ok(rule),
-            Some(_) => Err(wrong()),
-        }
-    }
-}
-
-impl JsonSchema for TenantRule {
-    fn schema_name() -> Cow<'static, str> {
-        "TenantRule".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let name = generator.subschema_for::<Name>();
-        let pointer = generator.subschema_for::<Pointer>();
-        json_schema!({"oneOf": [
-            name,
-            {"type": "object", "required": ["header"], "additionalProperties": false, "properties": {"header": name}},
-            {"type": "object", "required": ["key"], "additionalProperties": false, "properties": {"key": {"const": true}}},
-            {"type": "object", "required": ["field"], "additionalProperties": false, "properties": {"field": pointer}},
-        ]})
-    }
-}

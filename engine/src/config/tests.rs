@@ -1,0 +1,751 @@
+use std::path::PathBuf;
+
+use expect_test::{Expect, expect};
+
+use super::{Config, Layers, Loaded, Mistakes, Needs};
+
+const RUNS: &str = "kafka: {brokers: [localhost:9092]}\ninputs: [{topic: alerts}]\n";
+
+fn load(yaml: &str, env: &[(&str, &str)], set: &[&str], needs: Needs) -> Result<Loaded, Mistakes> {
+    let layers = Layers {
+        file: Some(PathBuf::from("fusor.yaml")),
+        env: env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        set: set.iter().map(|set| (*set).to_owned()).collect(),
+    };
+    Config::from_text(yaml, &layers, needs)
+}
+
+fn report(loaded: Result<Loaded, Mistakes>) -> String {
+    match loaded {
+        Err(mistakes) => mistakes.to_string(),
+        Ok(loaded) => {
+            let warnings = loaded.warnings.iter().map(|w| format!("warning: {w}\n"));
+            let set = loaded
+                .leaves()
+                .into_iter()
+                .filter(|leaf| leaf.layer != "default");
+            let values =
+                set.map(|leaf| format!("{} = {}  ({})\n", leaf.key, leaf.value, leaf.layer));
+            warnings.chain(values).collect()
+        }
+    }
+}
+
+/// What is wrong with the file, or its warnings and what it sets.
+#[track_caller]
+fn check(yaml: &str, expected: Expect) {
+    expected.assert_eq(&report(load(yaml, &[], &[], Needs::Nothing)));
+}
+
+#[track_caller]
+fn check_layers(yaml: &str, env: &[(&str, &str)], set: &[&str], expected: Expect) {
+    expected.assert_eq(&report(load(yaml, env, set, Needs::Nothing)));
+}
+
+#[track_caller]
+fn check_to_run(yaml: &str, expected: Expect) {
+    expected.assert_eq(&report(load(yaml, &[], &[], Needs::Broker)));
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    check("", expect![]);
+    check("# nothing\n", expect![]);
+    let loaded = load("", &[], &[], Needs::Nothing).unwrap();
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn running_needs_a_broker_and_an_input() {
+    check_to_run(
+        RUNS,
+        expect![[r#"
+        inputs = [{"format":null,"tenant":null,"topic":"alerts"}]  (fusor.yaml:2)
+        kafka.brokers = ["localhost:9092"]  (fusor.yaml:1)
+    "#]],
+    );
+    check_to_run(
+        "group: a\n",
+        expect![[r#"
+        error: no broker is given: set kafka.brokers, as in [localhost:9092]
+         --> fusor.yaml:1:1
+          |
+        1 | group: a
+          | ^
+
+        error: no input is given: set inputs, as in [{topic: alerts}]
+         --> fusor.yaml:1:1
+          |
+        1 | group: a
+          | ^"#]],
+    );
+    check_to_run(
+        "kafka: {brokers: [localhost]}\ninputs: [{topic: 'a b'}]\n",
+        expect![[r#"
+            error: `localhost` is no broker: host:port, as in localhost:9092
+             --> fusor.yaml:1:19
+              |
+            1 | kafka: {brokers: [localhost]}
+              |                   ^^^^^^^^^
+
+            error: `a b` is no topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen
+             --> fusor.yaml:2:18
+              |
+            2 | inputs: [{topic: 'a b'}]
+              |                  ^^^^^"#]],
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_one() {
+    check(
+        "correlation:\n  latenes: 10m\n",
+        expect![[r#"
+        error: unknown field `latenes`, expected `lateness`
+         --> fusor.yaml:2:3
+          |
+        2 |   latenes: 10m
+          |   ^^^^^^^
+          = help: did you mean `lateness`?"#]],
+    );
+    check(
+        "lateness: 10m\n",
+        expect![[r#"
+        error: unknown field `lateness`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+         --> fusor.yaml:1:1
+          |
+        1 | lateness: 10m
+          | ^^^^^^^^"#]],
+    );
+    check(
+        "inputs:\n  - topik: x\n",
+        expect![[r#"
+        error: unknown field `topik`, expected one of `topic`, `format`, `tenant`
+         --> fusor.yaml:2:5
+          |
+        2 |   - topik: x
+          |     ^^^^^
+          = help: did you mean `topic`?"#]],
+    );
+    check(
+        "inputs:\n  - topic: x\n    tenant: {heder: t}\n",
+        expect![[r#"
+            error: unknown field `heder`, expected one of `header`, `key`, `field`
+             --> fusor.yaml:3:14
+              |
+            3 |     tenant: {heder: t}
+              |              ^^^^^
+              = help: did you mean `header`?"#]],
+    );
+    check(
+        "inputs:\n  - topic: x\n    format: suricatta\n",
+        expect![[r#"
+            error: unknown value `suricatta`, expected one of `fusor`, `sentinel`, `defender-cloud`, `ocsf`, `suricata`, `wazuh`
+             --> fusor.yaml:3:13
+              |
+            3 |     format: suricatta
+              |             ^^^^^^^^^
+              = help: did you mean `suricata`?"#]],
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_in_the_order_of_the_file() {
+    check(
+        r#"version: 2
+kafka:
+  brokers: [kafka1, "kafka 2:9092", kafka3:99999]
+  properties:
+    group.id: mine
+    enable.auto.comit: true
+    fetch.wait.max.ms: soon
+inputs:
+  - {topic: "alerts/edr", format: suricata}
+  - {topic: ok, tenant: {field: TenantId}}
+  - {topic: ok2, tenant: {header: a, key: true}}
+  - format: ocsf
+entities:
+  own_addresses: [203.0.113.300, 198.51.100.1/28]
+correlation: {lateness: ten minutes}
+ops: {listen: 9464}
+http: {listen: 0.0.0.0:8464}
+limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+topics: {partitions: -1}
+"#,
+        expect![[r#"
+            error: version 2 is not known to this fusor, which reads version 1
+             --> fusor.yaml:1:10
+              |
+            1 | version: 2
+              |          ^
+
+            error: `kafka1` is no broker: host:port, as in localhost:9092
+             --> fusor.yaml:3:13
+              |
+            3 |   brokers: [kafka1, "kafka 2:9092", kafka3:99999]
+              |             ^^^^^^
+
+            error: `kafka 2:9092` is no broker: host:port, as in localhost:9092
+             --> fusor.yaml:3:21
+              |
+            3 |   brokers: [kafka1, "kafka 2:9092", kafka3:99999]
+              |                     ^^^^^^^^^^^^^^
+
+            error: `kafka3:99999` is no broker: host:port, as in localhost:9092
+             --> fusor.yaml:3:37
+              |
+            3 |   brokers: [kafka1, "kafka 2:9092", kafka3:99999]
+              |                                     ^^^^^^^^^^^^
+
+            error: `group.id` is set by fusor; use group
+             --> fusor.yaml:5:5
+              |
+            5 |     group.id: mine
+              |     ^^^^^^^^
+
+            error: `enable.auto.comit` is no librdkafka property
+             --> fusor.yaml:6:5
+              |
+            6 |     enable.auto.comit: true
+              |     ^^^^^^^^^^^^^^^^^
+
+            error: invalid value for configuration property "fetch.wait.max.ms"
+             --> fusor.yaml:7:24
+              |
+            7 |     fetch.wait.max.ms: soon
+              |                        ^^^^
+
+            error: `alerts/edr` is no topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen
+             --> fusor.yaml:9:13
+              |
+            9 |   - {topic: "alerts/edr", format: suricata}
+              |             ^^^^^^^^^^^^
+
+            error: `TenantId` is no JSON pointer: it starts with a slash, as in /properties/tenantId
+             --> fusor.yaml:10:33
+               |
+            10 |   - {topic: ok, tenant: {field: TenantId}}
+               |                                 ^^^^^^^^
+
+            error: expected exactly one of header, key, field
+             --> fusor.yaml:11:26
+               |
+            11 |   - {topic: ok2, tenant: {header: a, key: true}}
+               |                          ^
+
+            error: missing field `topic`
+             --> fusor.yaml:12:5
+               |
+            12 |   - format: ocsf
+               |     ^
+
+            error: `203.0.113.300` is no address or network: as in 203.0.113.10 or 198.51.100.0/28
+             --> fusor.yaml:14:19
+               |
+            14 |   own_addresses: [203.0.113.300, 198.51.100.1/28]
+               |                   ^^^^^^^^^^^^^
+
+            error: `198.51.100.1/28` has bits beyond its prefix: 198.51.100.0/28 or 198.51.100.1?
+             --> fusor.yaml:14:34
+               |
+            14 |   own_addresses: [203.0.113.300, 198.51.100.1/28]
+               |                                  ^^^^^^^^^^^^^^^
+
+            error: `ten minutes` is no length of time: a number with ms, s, m or h
+             --> fusor.yaml:15:25
+               |
+            15 | correlation: {lateness: ten minutes}
+               |                         ^^^^^^^^^^^
+
+            error: `9464` is no address to listen on: ip:port, as in 127.0.0.1:9464
+             --> fusor.yaml:16:15
+               |
+            16 | ops: {listen: 9464}
+               |               ^^^^
+
+            error: `0.0.0.0:8464` is not loopback: what listens here has no authentication
+             --> fusor.yaml:17:16
+               |
+            17 | http: {listen: 0.0.0.0:8464}
+               |                ^^^^^^^^^^^^
+
+            error: `1TB` is no size: bytes, or a number with KiB, MiB or GiB
+             --> fusor.yaml:18:18
+               |
+            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+               |                  ^^^
+
+            error: `0` is no whole number from 1 to 1024
+             --> fusor.yaml:18:33
+               |
+            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+               |                                 ^
+
+            error: `many` is no whole number from 1 to 100000
+             --> fusor.yaml:18:51
+               |
+            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+               |                                                   ^^^^
+
+            error: `1h` is out of range: from 1ms to 10s
+             --> fusor.yaml:18:73
+               |
+            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+               |                                                                         ^^
+
+            error: `-1` is no whole number from 1 to 1024
+             --> fusor.yaml:19:22
+               |
+            19 | topics: {partitions: -1}
+               |                      ^^"#]],
+    );
+}
+
+#[test]
+fn what_yaml_refuses_is_shown_in_its_place() {
+    check(
+        "kafka:\n  brokers: [a\ninputs: []\n",
+        expect![[r#"
+        error: illegal placement of ':' indicator
+         --> fusor.yaml:3:7
+          |
+        3 | inputs: []
+          |       ^"#]],
+    );
+    check(
+        "group: a\ngroup: b\n",
+        expect![[r#"
+            error: duplicate mapping key: group
+             --> fusor.yaml:2:1
+              |
+            2 | group: b
+              | ^^^^^"#]],
+    );
+    check(
+        "- a\n- b\n",
+        expect![[r#"
+        error: the file is no map of keys to values
+         --> fusor.yaml:1:1
+          |
+        1 | - a
+          | ^"#]],
+    );
+    check(
+        "group: *missing\n",
+        expect![[r#"
+        error: alias references unknown anchor
+         --> fusor.yaml:1:8
+          |
+        1 | group: *missing
+          |        ^"#]],
+    );
+    check(
+        "group: a\n---\ngroup: b\n",
+        expect![[r#"
+            error: multiple YAML documents detected
+             --> fusor.yaml:3:1
+              |
+            3 | group: b
+              | ^"#]],
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused() {
+    check(
+        "group: [a]\n",
+        expect![[r#"
+            error: invalid type: list, expected a name
+             --> fusor.yaml:1:8
+              |
+            1 | group: [a]
+              |        ^"#]],
+    );
+    check(
+        "inputs: alerts\n",
+        expect![[r#"
+            error: invalid type: text "alerts", expected a list
+             --> fusor.yaml:1:9
+              |
+            1 | inputs: alerts
+              |         ^^^^^^"#]],
+    );
+    check(
+        "kafka: localhost:9092\n",
+        expect![[r#"
+            error: invalid type: text "localhost:9092", expected a map of keys
+             --> fusor.yaml:1:8
+              |
+            1 | kafka: localhost:9092
+              |        ^^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "group:\n",
+        expect![[r#"
+        error: no value is given, expected a name
+         --> fusor.yaml:1:6
+          |
+        1 | group:
+          |      ^"#]],
+    );
+    check(
+        "kafka: {properties: {security.protocol: tls}}\n",
+        expect![[r#"
+        error: invalid value "tls" for configuration property "security.protocol"
+         --> fusor.yaml:1:41
+          |
+        1 | kafka: {properties: {security.protocol: tls}}
+          |                                         ^^^"#]],
+    );
+    check(
+        "limits: {entities: 1.5}\n",
+        expect![[r#"
+            error: invalid type: floating point `1.5`, expected a whole number
+             --> fusor.yaml:1:20
+              |
+            1 | limits: {entities: 1.5}
+              |                    ^^^"#]],
+    );
+    check(
+        "entities: {never_link: {account: svc}}\n",
+        expect![[r#"
+            error: invalid type: text "svc", expected a list
+             --> fusor.yaml:1:34
+              |
+            1 | entities: {never_link: {account: svc}}
+              |                                  ^^^"#]],
+    );
+}
+
+#[test]
+fn sizes_and_times_take_units() {
+    check(
+        "limits: {record: 65536, value: 2 KiB, epoch_size: 8MiB, epoch_interval: 1s 500ms}\ncorrelation: {lateness: PT5M}\n",
+        expect![[r#"
+            correlation.lateness = "5m"  (fusor.yaml:2)
+            limits.epoch_interval = "1s 500ms"  (fusor.yaml:1)
+            limits.epoch_size = "8MiB"  (fusor.yaml:1)
+            limits.record = "64KiB"  (fusor.yaml:1)
+            limits.value = "2KiB"  (fusor.yaml:1)
+        "#]],
+    );
+}
+
+#[test]
+fn tenants_come_from_a_name_a_header_the_key_or_a_field() {
+    check(
+        "inputs:\n  - {topic: a, tenant: contoso}\n  - {topic: b, tenant: {header: t}}\n  - {topic: c, tenant: {key: true}}\n  - {topic: d, tenant: {field: /a/b~1c}}\n",
+        expect![[r#"
+            inputs = [{"format":null,"tenant":"contoso","topic":"a"},{"format":null,"tenant":{"header":"t"},"topic":"b"},{"format":null,"tenant":{"key":true},"topic":"c"},{"format":null,"tenant":{"field":"/a/b~1c"},"topic":"d"}]  (fusor.yaml:2)
+        "#]],
+    );
+    check(
+        "inputs: [{topic: a, tenant: {key: false}}]\n",
+        expect![[r#"
+        error: key can only be true
+         --> fusor.yaml:1:29
+          |
+        1 | inputs: [{topic: a, tenant: {key: false}}]
+          |                             ^"#]],
+    );
+    check(
+        "inputs: [{topic: a, tenant: {}}]\n",
+        expect![[r#"
+        error: expected exactly one of header, key, field
+         --> fusor.yaml:1:29
+          |
+        1 | inputs: [{topic: a, tenant: {}}]
+          |                             ^"#]],
+    );
+}
+
+#[test]
+fn a_topic_has_one_use() {
+    check(
+        "inputs:\n  - topic: alerts\n  - topic: fusor.incidents\n  - topic: alerts\nbindings: fusor.state\n",
+        expect![[r#"
+            error: topic `fusor.incidents` is used twice: already as outputs.incidents
+             --> fusor.yaml:3:12
+              |
+            3 |   - topic: fusor.incidents
+              |            ^^^^^^^^^^^^^^^
+
+            error: topic `alerts` is used twice: already as inputs[0].topic
+             --> fusor.yaml:4:12
+              |
+            4 |   - topic: alerts
+              |            ^^^^^^
+
+            error: topic `fusor.state` is used twice: already as outputs.state
+             --> fusor.yaml:5:11
+              |
+            5 | bindings: fusor.state
+              |           ^^^^^^^^^^^"#]],
+    );
+}
+
+#[test]
+fn the_stronger_layer_wins_leaf_by_leaf() {
+    check_layers(
+        "group: file\ncorrelation: {lateness: 1m}\nlimits: {entities: 10, value: 2KiB}\n",
+        &[
+            ("FUSOR__CORRELATION__LATENESS", "2m"),
+            ("FUSOR__LIMITS__ENTITIES", "20"),
+            ("FUSOR__KAFKA__BROKERS", "[localhost:1, '[::1]:2']"),
+            ("FUSOR__OPS__LISTEN", ""),
+            ("FUSOR_DATA", "not ours"),
+        ],
+        &["limits.entities=30"],
+        expect![[r#"
+            correlation.lateness = "2m"  (FUSOR__CORRELATION__LATENESS)
+            group = "file"  (fusor.yaml:1)
+            kafka.brokers = ["localhost:1","[::1]:2"]  (FUSOR__KAFKA__BROKERS)
+            limits.entities = 30  (--set limits.entities)
+            limits.value = "2KiB"  (fusor.yaml:3)
+        "#]],
+    );
+}
+
+#[test]
+fn a_mistake_outside_the_file_names_the_variable_or_flag() {
+    check_layers(
+        "group: a\n",
+        &[
+            ("FUSOR__CORRELATION__LATENES", "2m"),
+            ("FUSOR__LIMITS__ENTITIES", "[1"),
+            ("FUSOR__GROUP__NAME", "b"),
+        ],
+        &[
+            "limits.value=1",
+            "nonsense",
+            "kafka.properties.sasl.password=p",
+        ],
+        expect![[r#"
+            error: unclosed bracket '['
+             --> environment variable FUSOR__LIMITS__ENTITIES
+
+            error: unknown field `latenes`, expected `lateness`
+             --> environment variable FUSOR__CORRELATION__LATENES
+              = help: did you mean `lateness`?
+
+            error: invalid type: map, expected a name
+             --> environment variable FUSOR__GROUP__NAME
+
+            error: `nonsense` is no key=value
+             --> flag --set
+
+            error: `1` is out of range: a size from 64 to 64KiB
+             --> flag --set limits.value
+
+            error: `sasl.password` is a secret: set `sasl.password_file` to a file that holds it, or FUSOR__KAFKA__PROPERTIES__SASL_PASSWORD
+             --> flag --set kafka.properties.sasl.password"#]],
+    );
+}
+
+#[test]
+fn secrets_come_from_the_environment_or_a_file_and_are_never_shown() {
+    check(
+        "kafka: {properties: {sasl.password: hunter2, sasl.username: u}}\n",
+        expect![[r#"
+            error: `sasl.password` is a secret: set `sasl.password_file` to a file that holds it, or FUSOR__KAFKA__PROPERTIES__SASL_PASSWORD
+             --> fusor.yaml:1:22
+              |
+            1 | kafka: {properties: {sasl.password: hunter2, sasl.username: u}}
+              |                      ^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "kafka: {properties: {sasl.password_file: /no/such/file}}\n",
+        expect![[r#"
+            error: cannot read /no/such/file: No such file or directory (os error 2)
+             --> fusor.yaml:1:42
+              |
+            1 | kafka: {properties: {sasl.password_file: /no/such/file}}
+              |                                          ^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "kafka: {properties: {sasl.username_file: /no/such/file}}\n",
+        expect![[r#"
+            error: `sasl.username_file`: only a secret is read from a file
+             --> fusor.yaml:1:22
+              |
+            1 | kafka: {properties: {sasl.username_file: /no/such/file}}
+              |                      ^^^^^^^^^^^^^^^^^^"#]],
+    );
+    let env = [("FUSOR__KAFKA__PROPERTIES__SASL_PASSWORD", "[hunter2: *x")];
+    check_layers(
+        "",
+        &env,
+        &[],
+        expect![[r#"
+        kafka.properties.sasl.password = "[redacted]"  (FUSOR__KAFKA__PROPERTIES__SASL_PASSWORD)
+    "#]],
+    );
+
+    let loaded = load("", &env, &[], Needs::Nothing).unwrap();
+    let properties = &loaded.config.kafka.properties;
+    assert_eq!(properties.get("sasl.password"), Some("[hunter2: *x"));
+    assert!(!format!("{:?}", loaded.config).contains("hunter2"));
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_without_the_line_end() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2\n").unwrap();
+    let path = file.path().display();
+    let yaml = format!("kafka: {{properties: {{ssl.key.password_file: '{path}'}}}}\n");
+    let loaded = load(&yaml, &[], &[], Needs::Nothing).unwrap();
+    let properties = &loaded.config.kafka.properties;
+    assert_eq!(properties.get("ssl.key.password"), Some("hunter2"));
+    assert_eq!(properties.get("ssl.key.password_file"), None);
+    let shown = report(Ok(loaded));
+    expect![[r#"
+        kafka.properties.ssl.key.password = "[redacted]"  (fusor.yaml:1)
+    "#]]
+    .assert_eq(&shown);
+}
+
+#[test]
+fn an_unencrypted_link_off_this_machine_is_refused_unless_allowed() {
+    check(
+        "kafka: {brokers: ['localhost:1', '127.0.0.2:1', '[::1]:1']}\n",
+        expect![[r#"
+            kafka.brokers = ["localhost:1","127.0.0.2:1","[::1]:1"]  (fusor.yaml:1)
+        "#]],
+    );
+    check(
+        "kafka:\n  brokers: ['localhost:1', 'kafka.example:9092']\n",
+        expect![[r#"
+            error: the link to kafka.example:9092 would not be encrypted: set security.protocol to ssl or sasl_ssl in kafka.properties, or kafka.insecure to allow
+             --> fusor.yaml:2:12
+              |
+            2 |   brokers: ['localhost:1', 'kafka.example:9092']
+              |            ^"#]],
+    );
+    check(
+        "kafka:\n  brokers: ['10.0.0.1:1']\n  properties: {security.protocol: SASL_PLAINTEXT}\n",
+        expect![[r#"
+            error: the link to 10.0.0.1:1 would not be encrypted: set security.protocol to ssl or sasl_ssl in kafka.properties, or kafka.insecure to allow
+             --> fusor.yaml:3:35
+              |
+            3 |   properties: {security.protocol: SASL_PLAINTEXT}
+              |                                   ^^^^^^^^^^^^^^"#]],
+    );
+    check(
+        "kafka:\n  brokers: ['10.0.0.1:1']\n  properties: {security.protocol: sasl_ssl}\n",
+        expect![[r#"
+            kafka.brokers = ["10.0.0.1:1"]  (fusor.yaml:2)
+            kafka.properties.security.protocol = "sasl_ssl"  (fusor.yaml:3)
+        "#]],
+    );
+    check(
+        "kafka: {brokers: ['10.0.0.1:1'], insecure: allow}\n",
+        expect![[r#"
+            warning: the link to 10.0.0.1:1 is not encrypted
+             --> fusor.yaml:1:34
+              |
+            1 | kafka: {brokers: ['10.0.0.1:1'], insecure: allow}
+              |                                  ^^^^^^^^
+            kafka.brokers = ["10.0.0.1:1"]  (fusor.yaml:1)
+            kafka.insecure = "allow"  (fusor.yaml:1)
+        "#]],
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_worth_a_warning() {
+    check(
+        "commands: fusor.commands\noutputs: {ocsf: fusor.incidents.ocsf}\nentities: {never_link: {hosts: [a], host: [b]}}\n",
+        expect![[r#"
+            warning: `hosts` is no kind fusor knows: it matches only entities that a source calls so; known are account, host, ip, file, filehash, process, url, dns, mailbox, mail-message, cloud-resource, cloud-application, security-group, registry-key, registry-value, malware, iot-device, container, k8s-object, network-connection, vulnerability, other
+             --> fusor.yaml:3:25
+              |
+            3 | entities: {never_link: {hosts: [a], host: [b]}}
+              |                         ^^^^^
+            warning: commands is reserved and not used yet
+             --> fusor.yaml:1:1
+              |
+            1 | commands: fusor.commands
+              | ^^^^^^^^
+            warning: outputs.ocsf is reserved and not used yet
+             --> fusor.yaml:2:11
+              |
+            2 | outputs: {ocsf: fusor.incidents.ocsf}
+              |           ^^^^
+            commands = "fusor.commands"  (fusor.yaml:1)
+            entities.never_link.host = ["b"]  (fusor.yaml:3)
+            entities.never_link.hosts = ["a"]  (fusor.yaml:3)
+            outputs.ocsf = "fusor.incidents.ocsf"  (fusor.yaml:2)
+        "#]],
+    );
+}
+
+#[test]
+fn limits_fit_each_other() {
+    check(
+        "limits: {record: 8MiB, epoch_records: 60000, epoch_size: 128MiB}\n",
+        expect![[r#"
+            error: limits.epoch_records of 60000 is more than limits.buffered_records of 50000
+             --> fusor.yaml:1:39
+              |
+            1 | limits: {record: 8MiB, epoch_records: 60000, epoch_size: 128MiB}
+              |                                       ^^^^^
+
+            error: limits.epoch_size of 128MiB is more than limits.buffered_size of 64MiB
+             --> fusor.yaml:1:58
+              |
+            1 | limits: {record: 8MiB, epoch_records: 60000, epoch_size: 128MiB}
+              |                                                          ^^^^^^"#]],
+    );
+    check(
+        "limits: {record: 8MiB}\n",
+        expect![[r#"
+        error: limits.record of 8MiB does not fit limits.epoch_size of 4MiB
+         --> fusor.yaml:1:18
+          |
+        1 | limits: {record: 8MiB}
+          |                  ^^^^"#]],
+    );
+}
+
+#[test]
+fn a_missing_file_is_a_mistake() {
+    let layers = Layers {
+        file: Some(PathBuf::from("no/such/fusor.yaml")),
+        ..Layers::default()
+    };
+    expect!["error: cannot read no/such/fusor.yaml: No such file or directory (os error 2)"]
+        .assert_eq(
+            &Config::load(&layers, Needs::Nothing)
+                .unwrap_err()
+                .to_string(),
+        );
+}
+
+#[test]
+fn no_text_makes_reading_panic() {
+    for text in [
+        "\0",
+        "\u{feff}",
+        "a: &a [*a]",
+        "? [a]\n: b",
+        "{",
+        "group: !!binary x",
+        "1: 2",
+        "<<: {group: a}",
+        "\t",
+        "'",
+        "group: \"\\uD800\"",
+    ] {
+        let _ = report(load(text, &[], &[], Needs::Broker));
+    }
+    for end in 0..EXAMPLE.len() {
+        if let Some(text) = EXAMPLE.get(..end) {
+            let _ = report(load(text, &[], &[], Needs::Broker));
+        }
+    }
+}
+
+const EXAMPLE: &str = "version: 1\nkafka:\n  brokers: [localhost:9092]\ninputs:\n  - {topic: a, tenant: {field: /x}}\nlimits: {record: 1KiB}\n";
