@@ -1,6 +1,7 @@
 //! The process: source, decode, order, correlate, publish; CLI, metrics, API.
 
 pub mod config;
+pub mod http;
 pub mod readiness;
 pub mod replay;
 pub mod score;

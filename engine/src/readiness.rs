@@ -120,7 +120,7 @@ impl Readiness {
                 holds: self.younger_than(&self.epoch_opened, EPOCH_MAX, now),
             },
             Check {
-                name: "not_draining",
+                name: "running",
                 holds: !self.draining.load(Ordering::Acquire),
             },
         ];
@@ -196,7 +196,7 @@ mod tests {
     fn draining_ends_readiness_at_once() {
         let readiness = ready();
         readiness.drain();
-        assert_eq!(failing(&readiness, Duration::ZERO), ["not_draining"]);
+        assert_eq!(failing(&readiness, Duration::ZERO), ["running"]);
         assert!(readiness.live());
     }
 
