@@ -1,0 +1,206 @@
+//! Names of the Internet: web addresses, domains, mailboxes and messages.
+
+use url::{Host, Url};
+
+use super::host::is_localhost;
+use super::ip::{ip, parse_ip};
+use super::text::{cut, guid, lower, part, usable};
+use super::{Entity, EntityKind};
+
+/// Makes the entity of a web address; none when nothing is left.
+///
+/// Defanged text (`hxxp`, `[.]`) is read as what it stands for. Strong: an address with scheme and host, without
+/// fragment, credentials and default port. Weak: one without scheme.
+#[must_use]
+pub fn url(text: &str) -> Option<Entity> {
+    let text = usable(Some(&refanged(text)))?;
+    if let Some(canonical) = canonical_url(&text) {
+        let mut entity = Entity::new(EntityKind::Url, &canonical).identified("url", &canonical);
+        entity.add_key(format!("url:{canonical}"));
+        return Some(entity);
+    }
+    let mut entity = Entity::new(EntityKind::Url, &text).identified("url", &text);
+    let domain = text.split(['/', '?', '#']).next().unwrap_or_default();
+    if domain.contains('.')
+        && let Some(canonical) = canonical_url(&format!("http://{text}"))
+    {
+        entity.add_weak_key(format!("url:{canonical}"));
+    }
+    Some(entity)
+}
+
+/// Makes the entity of a domain name; none for `localhost` and for what is no name.
+///
+/// Strong: a name with a dot. Weak: a single label. Reverse lookups get no key; an address gives an `ip` entity.
+#[must_use]
+pub fn dns(name: &str) -> Option<Entity> {
+    let text = usable(Some(&refanged(name)))?;
+    if parse_ip(&text).is_some() {
+        return ip(&text, None);
+    }
+    let name = domain(&text)?;
+    if is_localhost(&name) {
+        return None;
+    }
+    let mut entity = Entity::new(EntityKind::Dns, &name).identified("domain", &name);
+    if name.ends_with(".arpa") {
+        return Some(entity);
+    }
+    let key = format!("dns:{}", part(&name));
+    if name.contains('.') {
+        entity.add_key(key);
+    } else {
+        entity.add_weak_key(key);
+    }
+    Some(entity)
+}
+
+/// Makes the entity of a mailbox from `alice@contoso.com` or `Alice <alice@contoso.com>`; none when nothing is left.
+#[must_use]
+pub fn mailbox(address: &str) -> Option<Entity> {
+    let text = usable(Some(address))?;
+    let address = mail_address(&text);
+    let mut entity = Entity::new(EntityKind::Mailbox, &address).identified("address", &address);
+    match address.rsplit_once('@') {
+        Some((user, domain)) if !user.is_empty() && !domain.is_empty() => {
+            entity.add_key(format!("mailbox:{}@{}", part(user), part(domain)));
+        }
+        _ => entity.add_weak_key(format!("mailbox:{}", part(&address))),
+    }
+    Some(entity)
+}
+
+/// What a record says of one message. Empty text is as good as none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MailMessageFields<'a> {
+    /// Id of the message in the mail system.
+    pub network_message_id: Option<&'a str>,
+    /// Id in the message's header.
+    pub internet_message_id: Option<&'a str>,
+    /// Recipient.
+    pub recipient: Option<&'a str>,
+    /// Sender.
+    pub sender: Option<&'a str>,
+    /// Subject.
+    pub subject: Option<&'a str>,
+}
+
+/// Makes the entity of one message; none without any id.
+///
+/// Strong: id and recipient. Weak: the id alone, which all recipients share.
+#[must_use]
+pub fn mail_message(fields: &MailMessageFields<'_>) -> Option<Entity> {
+    let network =
+        usable(fields.network_message_id).map(|id| guid(&id).unwrap_or_else(|| lower(&id)));
+    let header = usable(fields.internet_message_id)
+        .map(|id| id.trim_matches(['<', '>']).to_owned())
+        .filter(|id| !id.is_empty());
+    let subject = usable(fields.subject);
+    let shown = subject
+        .clone()
+        .or_else(|| network.clone())
+        .or_else(|| header.clone())?;
+    let mut entity = Entity::new(EntityKind::MailMessage, &shown);
+    let recipient = usable(fields.recipient).map(|text| mail_address(&text));
+    for id in [&network, &header].into_iter().flatten() {
+        if let Some(recipient) = &recipient {
+            entity.add_key(format!("mail-message:{}/{}", part(id), part(recipient)));
+        }
+        entity.add_weak_key(format!("mail-message:{}", part(id)));
+    }
+    if !entity.has_key() {
+        return None;
+    }
+    let found = [
+        ("network_message_id", network),
+        ("internet_message_id", header),
+        ("recipient", recipient),
+        (
+            "sender",
+            usable(fields.sender).map(|text| mail_address(&text)),
+        ),
+        ("subject", subject),
+    ];
+    for (name, value) in found {
+        if let Some(value) = value {
+            entity.set(name, &value);
+        }
+    }
+    Some(entity)
+}
+
+/// Undoes the ways people make an address safe to paste.
+fn refanged(text: &str) -> String {
+    let text = text.trim();
+    let mut text = cut(text)
+        .replace("[.]", ".")
+        .replace("(.)", ".")
+        .replace("[dot]", ".")
+        .replace("[:]", ":")
+        .replace("[://]", "://")
+        .replace("[@]", "@");
+    for (from, to) in [("hxxps", "https"), ("hxxp", "http"), ("fxp", "ftp")] {
+        let scheme = text.split(':').next().unwrap_or_default();
+        if text.contains("://") && scheme.eq_ignore_ascii_case(from) {
+            let rest = text.get(from.len()..).unwrap_or_default();
+            text = format!("{to}{rest}");
+        }
+    }
+    text
+}
+
+/// Returns the one spelling of an absolute address. A cut can bare what has a shorter spelling, so it is read again.
+fn canonical_url(text: &str) -> Option<String> {
+    let mut canonical = text.to_owned();
+    for _ in 0..4 {
+        let next = cut(&canonical_url_once(&canonical)?);
+        if next == canonical {
+            break;
+        }
+        canonical = next;
+    }
+    Some(canonical)
+}
+
+fn canonical_url_once(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    let bare = host.trim_end_matches('.').to_owned();
+    if bare.is_empty() {
+        return None;
+    }
+    if bare.len() != host.len() {
+        url.set_host(Some(&bare)).ok()?;
+    }
+    url.set_fragment(None);
+    // These fail only for an address without host, which has been refused.
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url.into())
+}
+
+fn domain(text: &str) -> Option<String> {
+    let text = text.trim_matches('.').trim();
+    let name = match Host::parse(text) {
+        Ok(Host::Domain(name)) => name,
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) | Err(_) => lower(text),
+    };
+    let name = cut(name.trim_matches('.').trim());
+    (!name.is_empty()).then_some(name)
+}
+
+fn mail_address(text: &str) -> String {
+    let inside = match text.rsplit_once('<') {
+        Some((_, rest)) => rest.split('>').next().unwrap_or(rest),
+        None => text,
+    };
+    let inside = inside.trim();
+    let inside = if inside.is_empty() { text } else { inside };
+    let address = lower(inside);
+    let address = address.strip_prefix("mailto:").unwrap_or(&address).trim();
+    if address.is_empty() {
+        lower(text)
+    } else {
+        cut(address)
+    }
+}
