@@ -2,6 +2,8 @@
 //!
 //! Nodes are the incident's episodes, edges the links between them. No petgraph type leaves this file.
 
+mod incident;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +14,10 @@ use petgraph::data::Element;
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::unionfind::UnionFind;
 use petgraph::visit::EdgeRef;
+
+use crate::fixed::exp2_neg_milli;
+
+pub use incident::{Loss, Structure, structure, weakest_entity, without};
 
 /// One edge: evidence in milli-bits that two episodes belong together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,19 +81,8 @@ pub fn cohesion(nodes: usize, edges: &[Edge]) -> Cohesion {
 /// Returns `100 * (1 - 2^(-b/6))`, rounded half up, for `bits` milli-bits; 0 where they are negative.
 #[must_use]
 pub fn confidence(bits: i32) -> i32 {
-    // 2^(-m/6000) for m milli-bits, by squaring; numbers are in units of 2^-64.
-    let mut doubt: u128 = 1 << 64;
-    let mut power = STEP;
-    let mut left = bits.max(0);
-    while left > 0 {
-        if left & 1 == 1 {
-            doubt = (doubt * power) >> 64;
-        }
-        power = (power * power) >> 64;
-        left >>= 1;
-    }
-    let sure = (100 * ((1_u128 << 64) - doubt) + (1 << 63)) >> 64;
-    i32::try_from(sure).unwrap_or(100)
+    let doubt = exp2_neg_milli(bits / 6);
+    i32::try_from((1_005 - doubt.min(1_000)) / 10).unwrap_or(0)
 }
 
 /// Returns the connected components, each ascending, in order of their first node.
@@ -165,9 +160,6 @@ fn simple<'a>(nodes: usize, pairs: impl Iterator<Item = &'a (usize, usize)>) -> 
     }
     graph
 }
-
-/// `2^(-1/6000)` in units of 2^-64.
-const STEP: u128 = 18_444_613_145_358_302_660;
 
 #[cfg(test)]
 mod tests;
