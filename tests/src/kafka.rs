@@ -7,10 +7,11 @@ mod client;
 pub use client::{Isolation, Outgoing, Record};
 
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{self, Command},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -52,7 +53,7 @@ impl Cluster {
             skip("there is no java");
             return None;
         }
-        let folder = TempDir::with_prefix("fusor-kafka-").unwrap();
+        let folder = TempDir::with_prefix_in("kafka-", scratch()).unwrap();
         let ports = free_ports(num_nodes * 2);
         let mut cluster = Self {
             nodes: (0..num_nodes)
@@ -65,8 +66,11 @@ impl Cluster {
             libs,
             folder,
         };
-        for node in 0..num_nodes {
-            cluster.format(node, &ports);
+        let formatting: Vec<Process> = (0..num_nodes)
+            .map(|node| cluster.format(node, &ports))
+            .collect();
+        for mut process in formatting {
+            assert!(process.wait(JAVA_LIMIT).success());
         }
         // All at once: a quorum forms only when most controllers are there.
         for node in 0..num_nodes {
@@ -120,7 +124,7 @@ impl Cluster {
         lines
     }
 
-    fn format(&self, node: usize, ports: &[u16]) {
+    fn format(&self, node: usize, ports: &[u16]) -> Process {
         let num_nodes = self.nodes.len();
         let Node { id, port, .. } = self.nodes[node];
         let home = self.home(node);
@@ -158,8 +162,7 @@ impl Cluster {
         let mut command = self.java("kafka.tools.StorageTool", "ERROR");
         command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
         command.arg(file);
-        let mut process = Process::spawn("StorageTool", &mut command);
-        assert!(process.wait(JAVA_LIMIT).success());
+        Process::spawn("StorageTool", &mut command)
     }
 
     fn launch(&mut self, node: usize) {
@@ -204,32 +207,36 @@ impl Cluster {
 
 /// Returns where `tests/run` puts the jars.
 fn libs() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || {
-            build_folder()
-                .parent()
-                .map(Path::to_owned)
-                .unwrap_or_default()
-        },
-        PathBuf::from,
-    );
-    target.join("tools").join(KAFKA)
+    target().join("tools").join(KAFKA)
+}
+
+/// Returns where brokers keep their data: what a killed test leaves behind goes with everything else that was built.
+fn scratch() -> PathBuf {
+    let folder = target().join("tmp");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn target() -> PathBuf {
+    let builds = build_folder();
+    builds.parent().unwrap().to_owned()
 }
 
 /// Returns ports nobody listens on, below the range from which the kernel gives out ports of its own accord, so that no
-/// outgoing connection takes one before the broker does.
-fn free_ports(num: usize) -> Vec<u16> {
-    let first = PORTS_FROM + u16::try_from(process::id() % u32::from(PORTS_NUM)).unwrap();
-    let listeners: Vec<TcpListener> = (first..PORTS_FROM + PORTS_NUM)
-        .chain(PORTS_FROM..first)
-        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-        .take(num)
-        .collect();
-    assert_eq!(listeners.len(), num, "no free ports");
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().port())
-        .collect()
+/// outgoing connection takes one before its server does. No two calls of one process look at the same ports.
+pub fn free_ports(num: usize) -> Vec<u16> {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let from = u16::try_from(process::id() % u32::from(PORTS_NUM)).unwrap();
+    let mut ports = vec![];
+    while ports.len() < num {
+        let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+        assert!(taken < PORTS_NUM, "no free ports");
+        let port = PORTS_FROM + (from + taken) % PORTS_NUM;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            ports.push(port);
+        }
+    }
+    ports
 }
 
 const KAFKA: &str = "kafka-4.3.1";

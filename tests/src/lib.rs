@@ -14,6 +14,7 @@ mod wait;
 pub mod kafka;
 pub mod process;
 pub mod program;
+pub mod traffic;
 
 pub use skip::{data, skip};
 pub use wait::eventually;
