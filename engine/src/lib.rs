@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod http;
+pub mod demo;
 pub mod readiness;
 pub mod replay;
 pub mod score;
