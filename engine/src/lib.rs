@@ -1,9 +1,18 @@
 //! The process: source, decode, order, correlate, publish; CLI, metrics, API.
 
 pub mod config;
-pub mod http;
-pub mod demo;
-pub mod readiness;
-pub mod replay;
-pub mod score;
+pub mod bus;
+pub mod source;
+pub mod decode;
+pub mod order;
+pub mod worker;
+pub mod shard;
+pub mod publish;
+pub mod dead_letter;
 pub mod view;
+pub mod readiness;
+pub mod metrics;
+pub mod http;
+pub mod replay;
+pub mod demo;
+pub mod score;

@@ -96,6 +96,13 @@ impl IncidentView {
         }
     }
 
+    /// Forgets every incident: the state behind them is another member's.
+    pub(crate) fn clear(&self) {
+        let mut ages = self.ages.lock().unwrap_or_else(PoisonError::into_inner);
+        *ages = Ages::default();
+        self.incidents.clear();
+    }
+
     /// Returns the incident of this id, merged ones included.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<Incident>> {

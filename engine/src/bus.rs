@@ -1,0 +1,278 @@
+//! The bus: what the worker needs of Kafka, and nothing more.
+//!
+//! Two implementations: Kafka, and [`memory`] for replays, the demo and tests. A member of the group is handed
+//! shards; a shard's inputs are read as *lanes*, one lane a partition. Offsets are committed only by
+//! [`Bus::commit`], in one transaction with what the epoch produces.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub mod memory;
+
+/// One partition of one topic.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Partition {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Number inside the topic, from 0.
+    pub number: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+/// One header of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Header {
+    /// Name; Kafka allows several of one name.
+    pub name: String,
+    /// Value, any bytes.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Header {
+    /// Makes a header of text.
+    #[must_use]
+    pub fn text(name: &str, value: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: Some(value.into().into_bytes()),
+        }
+    }
+}
+
+/// One record read from a partition.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Where it lies.
+    pub partition: Partition,
+    /// Its offset there.
+    pub offset: i64,
+    /// The broker's time in milliseconds since the epoch; none where there is no broker.
+    pub timestamp: Option<i64>,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value; none is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Headers, in order.
+    pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// Returns the bytes the record holds on to, without its bookkeeping.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let headers = self
+            .headers
+            .iter()
+            .map(|h| h.name.len() + length(h.value.as_ref()));
+        length(self.key.as_ref()) + length(self.value.as_ref()) + headers.sum::<usize>()
+    }
+}
+
+fn length(bytes: Option<&Vec<u8>>) -> usize {
+    bytes.map_or(0, Vec::len)
+}
+
+/// One record to be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewRecord {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition; by murmur2 hash of the key where none is given.
+    pub partition: Option<i32>,
+    /// The record's own time in milliseconds; the bus's clock where none is given.
+    pub timestamp: Option<i64>,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value.
+    pub value: Option<Vec<u8>>,
+    /// Headers, in order.
+    pub headers: Vec<Header>,
+}
+
+/// One input partition as this member reads it. Numbers rise and are never used twice by one bus.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Lane(pub u32);
+
+/// How far a lane has been read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reading {
+    /// There may be records that were not handed out yet.
+    Behind,
+    /// Every record there was when the end was looked at has been handed out.
+    AtEnd,
+    /// At its end, and nothing will ever follow.
+    Closed,
+}
+
+/// What the group changed. A member begins with nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A shard is this member's from here on; its inputs are read from the committed offsets.
+    Assigned {
+        /// The shard.
+        shard: i32,
+        /// Its inputs, by (topic, partition).
+        lanes: Vec<(Lane, Partition)>,
+    },
+    /// A shard is this member's no longer: whatever of it was not committed belongs to another.
+    Revoked {
+        /// The shard.
+        shard: i32,
+    },
+}
+
+/// What a poll may return.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Records; at least 1.
+    pub records_max: usize,
+    /// Bytes; the record that crosses it is still returned.
+    pub bytes_max: usize,
+    /// How long to wait for a first record.
+    pub wait: Duration,
+    /// How long to go on collecting once there is one.
+    pub collect: Duration,
+}
+
+/// What a poll returned. The changes come before the records, and no record is of a shard they took away.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// Changes of the group, in order.
+    pub changes: Vec<Change>,
+    /// Records; of one lane in its own order.
+    pub records: Vec<(Lane, Arc<Record>)>,
+}
+
+/// What one epoch writes, all of it or nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Epoch {
+    /// The records to write, in order.
+    pub records: Vec<NewRecord>,
+    /// The next offset to be read of each input that moved.
+    pub offsets: Vec<(Partition, i64)>,
+}
+
+/// The bus failed in a way that reading on cannot cure.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The log no longer holds the committed offset: reading on would jump over alerts in silence.
+    #[error("the committed offset of {partition} is no longer in the log")]
+    OffsetOutOfRange {
+        /// The partition.
+        partition: String,
+    },
+    /// The topics do not have the shape the shards need.
+    #[error("{problem}")]
+    Topics {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The client gave up.
+    #[error("{action}: {problem}")]
+    Client {
+        /// What was being done.
+        action: &'static str,
+        /// What the client said.
+        problem: String,
+    },
+}
+
+/// An epoch was not committed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing of it was written; the same epoch may be tried again.
+    #[error("aborted: {problem}")]
+    Aborted {
+        /// What the bus said.
+        problem: String,
+    },
+    /// The assignment is gone: the epoch must be dropped with the state behind it.
+    #[error("fenced: {problem}")]
+    Fenced {
+        /// What the bus said.
+        problem: String,
+    },
+}
+
+/// What the worker needs of Kafka.
+pub trait Bus {
+    /// Serves the group and returns records of the lanes for which `wanted` is true.
+    ///
+    /// Waits for a first record, then goes on until a bound of `request` is reached or the lanes run dry.
+    /// A lane that is not wanted is held back: its records stay where they are.
+    ///
+    /// # Errors
+    /// Returns what reading on cannot cure; what heals by itself is waited for.
+    fn poll(
+        &mut self,
+        request: &Request,
+        wanted: &dyn Fn(Lane) -> bool,
+    ) -> Result<Polled, BusError>;
+
+    /// Returns how far a lane has been read by the polls so far; [`Reading::Closed`] for one that is gone.
+    fn reading(&self, lane: Lane) -> Reading;
+
+    /// Writes an epoch in one transaction.
+    ///
+    /// # Errors
+    /// Returns whether the epoch may be tried again. After [`CommitError::Fenced`] call [`Bus::rejoin`].
+    fn commit(&mut self, epoch: &Epoch) -> Result<(), CommitError>;
+
+    /// Leaves the group and joins it again with nothing; the next polls hand out shards anew.
+    ///
+    /// # Errors
+    /// Returns what the client said when it could not be built again.
+    fn rejoin(&mut self) -> Result<(), BusError>;
+
+    /// Serves the group between two tries of one epoch, without reading.
+    ///
+    /// # Errors
+    /// As [`Bus::poll`].
+    fn keep_alive(&mut self, wait: Duration) -> Result<Vec<Change>, BusError>;
+}
+
+/// Returns the inputs of one shard, by (topic, partition): all of them where there is one shard, else partition
+/// `shard` of every topic.
+///
+/// # Errors
+/// Names the topics whose partition count is not the number of shards, where there are several.
+pub fn inputs_of(
+    shard: i32,
+    shards: i32,
+    topics: &[(Arc<str>, i32)],
+) -> Result<Vec<Partition>, BusError> {
+    let partition = |topic: &Arc<str>, number| Partition {
+        topic: Arc::clone(topic),
+        number,
+    };
+    let mut inputs: Vec<Partition> = if shards == 1 {
+        let all = |(topic, count): &(Arc<str>, i32)| {
+            (0..*count).map(|number| partition(topic, number)).collect()
+        };
+        topics.iter().flat_map::<Vec<_>, _>(all).collect()
+    } else {
+        let uneven: Vec<String> = topics
+            .iter()
+            .filter(|(_, count)| *count != shards)
+            .map(|(topic, count)| format!("{topic} has {count}"))
+            .collect();
+        if !uneven.is_empty() {
+            let problem = format!(
+                "with {shards} shards every input needs {shards} partitions: {}",
+                uneven.join(", ")
+            );
+            return Err(BusError::Topics { problem });
+        }
+        let one = |(topic, _): &(Arc<str>, i32)| partition(topic, shard);
+        topics.iter().map(one).collect()
+    };
+    inputs.sort();
+    inputs.dedup();
+    Ok(inputs)
+}

@@ -1,0 +1,179 @@
+use super::*;
+
+const TOPIC: &str = "in";
+
+fn new_record(topic: &str, partition: i32, value: &str) -> NewRecord {
+    NewRecord {
+        topic: topic.into(),
+        partition: Some(partition),
+        timestamp: None,
+        key: Some(value.as_bytes().to_vec()),
+        value: Some(value.as_bytes().to_vec()),
+        headers: Vec::new(),
+    }
+}
+
+fn memory(partitions: u16, values: &[(i32, &str)]) -> Memory {
+    let memory = Memory::new();
+    memory.create_topic(TOPIC, partitions, Keep::All);
+    memory.create_topic("out", 1, Keep::All);
+    for (partition, value) in values {
+        memory
+            .produce(new_record(TOPIC, *partition, value))
+            .unwrap();
+    }
+    memory
+}
+
+fn request(records_max: usize) -> Request {
+    Request {
+        records_max,
+        bytes_max: 1 << 20,
+        wait: Duration::ZERO,
+        collect: Duration::ZERO,
+    }
+}
+
+fn poll(bus: &mut MemoryBus, records_max: usize) -> (Vec<Change>, Vec<String>) {
+    let polled = bus.poll(&request(records_max), &|_| true).unwrap();
+    let text = |record: &Record| String::from_utf8(record.value.clone().unwrap()).unwrap();
+    let records = polled.records.iter().map(|(_, r)| text(r)).collect();
+    (polled.changes, records)
+}
+
+fn epoch(value: &str, offsets: &[(i32, i64)]) -> Epoch {
+    let offset = |(number, offset): &(i32, i64)| {
+        let topic = TOPIC.into();
+        let number = *number;
+        (Partition { topic, number }, *offset)
+    };
+    Epoch {
+        records: vec![new_record("out", 0, value)],
+        offsets: offsets.iter().map(offset).collect(),
+    }
+}
+
+fn join(memory: &Memory, shards: i32) -> MemoryBus {
+    MemoryBus::join(memory, &[TOPIC.into()], shards)
+}
+
+#[test]
+fn an_epoch_is_written_whole_with_its_offsets() {
+    let memory = memory(1, &[(0, "a"), (0, "b")]);
+    let mut bus = join(&memory, 1);
+    assert_eq!(poll(&mut bus, 1).1, ["a"]);
+    bus.commit(&epoch("x", &[(0, 1)])).unwrap();
+    assert_eq!(memory.read("out", 0).len(), 1);
+    assert_eq!(memory.committed(TOPIC, 0), Some(1));
+    let mut next = join(&memory, 1);
+    assert_eq!(
+        poll(&mut next, 9).1,
+        ["b"],
+        "read from the committed offset"
+    );
+}
+
+#[test]
+fn an_epoch_that_cannot_be_written_whole_writes_nothing() {
+    let memory = memory(1, &[(0, "a")]);
+    let mut bus = join(&memory, 1);
+    poll(&mut bus, 9);
+    let mut bad = epoch("x", &[(0, 1)]);
+    bad.records.push(new_record("nowhere", 0, "y"));
+    assert!(matches!(bus.commit(&bad), Err(CommitError::Aborted { .. })));
+    assert!(memory.read("out", 0).is_empty());
+    assert_eq!(memory.committed(TOPIC, 0), None);
+}
+
+#[test]
+fn a_member_of_an_older_generation_is_fenced() {
+    let memory = memory(1, &[(0, "a")]);
+    let mut bus = join(&memory, 1);
+    poll(&mut bus, 9);
+    memory.rebalance();
+    let fenced = bus.commit(&epoch("x", &[(0, 1)]));
+    assert!(matches!(fenced, Err(CommitError::Fenced { .. })));
+    let (changes, records) = poll(&mut bus, 9);
+    assert!(matches!(
+        changes[..],
+        [
+            Change::Revoked { shard: 0 },
+            Change::Assigned { shard: 0, .. }
+        ]
+    ));
+    assert_eq!(records, ["a"]);
+}
+
+#[test]
+fn with_several_shards_each_reads_its_own_partition() {
+    let memory = memory(2, &[(0, "a"), (1, "b")]);
+    let (changes, records) = poll(&mut join(&memory, 2), 9);
+    let lanes = |change: &Change| match change {
+        Change::Assigned { shard, lanes } => (*shard, lanes[0].1.number, lanes.len()),
+        Change::Revoked { .. } => panic!("nothing to take away"),
+    };
+    let shards: Vec<_> = changes.iter().map(lanes).collect();
+    assert_eq!(shards, [(0, 0, 1), (1, 1, 1)]);
+    assert_eq!(records, ["a", "b"]);
+}
+
+#[test]
+fn shards_need_as_many_partitions_in_every_input() {
+    let error = join(&memory(3, &[]), 2).poll(&request(1), &|_| true);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "with 2 shards every input needs 2 partitions: in has 3"
+    );
+}
+
+#[test]
+fn a_lane_that_is_not_wanted_is_held_back() {
+    let memory = memory(2, &[(0, "a"), (1, "b")]);
+    let mut bus = join(&memory, 1);
+    let polled = bus.poll(&request(9), &|lane| lane == Lane(1)).unwrap();
+    assert_eq!(polled.records.len(), 1);
+    assert_eq!(bus.reading(Lane(0)), Reading::Behind);
+    assert_eq!(bus.reading(Lane(1)), Reading::AtEnd);
+}
+
+#[test]
+fn a_feed_is_read_only_as_far_as_asked_and_kept_until_committed() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let memory = Memory::new();
+    memory.create_topic(TOPIC, 1, Keep::Uncommitted);
+    memory.create_topic("out", 1, Keep::Nothing);
+    let drawn = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&drawn);
+    let feed = (0..10).map(move |number| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        new_record(TOPIC, 0, &number.to_string())
+    });
+    memory.feed(TOPIC, 0, Box::new(feed)).unwrap();
+    let mut bus = join(&memory, 1);
+    assert_eq!(poll(&mut bus, 3).1, ["0", "1", "2"]);
+    assert_eq!(drawn.load(Ordering::Relaxed), 3);
+    memory.rebalance();
+    assert_eq!(
+        poll(&mut bus, 2).1,
+        ["0", "1"],
+        "not committed, so read again"
+    );
+    bus.commit(&epoch("x", &[(0, 2)])).unwrap();
+    assert_eq!(memory.read(TOPIC, 0).len(), 1);
+    assert_eq!(poll(&mut bus, 99).1.len(), 8);
+    assert_eq!(bus.reading(Lane(1)), Reading::Closed);
+    assert!(memory.read("out", 0).is_empty());
+}
+
+#[test]
+fn a_compacted_partition_keeps_the_last_record_of_a_key() {
+    let memory = Memory::new();
+    memory.create_topic("out", 1, Keep::LastOfKey);
+    for (key, value) in [("k", "1"), ("l", "2"), ("k", "3")] {
+        let mut record = new_record("out", 0, value);
+        record.key = Some(key.as_bytes().to_vec());
+        memory.produce(record).unwrap();
+    }
+    let offsets: Vec<i64> = memory.read("out", 0).iter().map(|r| r.offset).collect();
+    assert_eq!(offsets, [1, 2]);
+}

@@ -1,0 +1,377 @@
+//! Every metric there is, and the only place that touches one.
+//!
+//! Labels come from closed sets: topics of the configuration, partitions, fixed words. Never an entity, a user, a rule or
+//! a tenant.
+#![expect(
+    clippy::disallowed_macros,
+    reason = "this is the module the ban points at"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use correlators::Placement;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use schemas::alert::Severity;
+use schemas::decode::Reason;
+use schemas::incident::{Incident, IncidentActivity, IncidentStatus};
+use schemas::time::Timestamp;
+
+use crate::bus::Record;
+use crate::decode;
+use crate::shard;
+use crate::worker::Disposition;
+
+/// What kind of series a metric is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations in buckets.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Metric {
+    /// Name, base unit last.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// Help text.
+    pub help: &'static str,
+}
+
+macro_rules! list {
+    ($($constant:ident = $kind:ident $name:literal, $help:literal;)+) => {
+        $(const $constant: &str = $name;)+
+
+        /// Every metric of the engine, those of the process (`process_*`) apart.
+        pub const METRICS: &[Metric] = &[$(Metric { name: $name, kind: Kind::$kind, help: $help }),+];
+    };
+}
+
+list! {
+    BUILD_INFO = Gauge "fusor_build_info", "Always 1; the label carries the version.";
+    RECORDS_CONSUMED = Counter "fusor_records_consumed_total", "Input records whose epoch was committed, by topic.";
+    ALERTS_CONSUMED = Counter "fusor_alerts_consumed_total", "Alerts applied and committed, by topic.";
+    ALERTS_REJECTED = Counter "fusor_alerts_rejected_total", "Input records refused, by reason.";
+    ALERTS_LATE = Counter "fusor_alerts_late_total", "Alerts that came after the watermark had passed them, by topic.";
+    ALERTS_DEDUPLICATED = Counter "fusor_alerts_deduplicated_total", "Alerts that had been seen before.";
+    ALERTS_UPDATED = Counter "fusor_alerts_updated_total", "Alerts that were a higher revision of one seen before.";
+    BINDINGS_CONSUMED = Counter "fusor_bindings_consumed_total", "Address bindings applied and committed.";
+    INCIDENTS_EMITTED = Counter "fusor_incidents_emitted_total", "Incident revisions committed, by change.";
+    INCIDENTS_OPEN = Gauge "fusor_incidents_open", "Open incidents this process published, by severity.";
+    FUSE_DURATION = Histogram "fusor_fuse_duration_seconds", "Time from the start of an epoch's poll until it is ready to be committed.";
+    COMMIT_DURATION = Histogram "fusor_commit_duration_seconds", "Time of one transaction that was committed.";
+    LATENCY = Histogram "fusor_end_to_end_latency_seconds", "Time from a record's append at the broker until its epoch was committed.";
+    WATERMARK_DELAY = Gauge "fusor_watermark_delay_seconds", "How far the watermark lies behind the clock, by shard.";
+    SHARDS = Gauge "fusor_shards_assigned", "Shards this process works on.";
+    LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one consumed and the end, by topic and partition.";
+    EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
+    COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
+    DLQ_RECORDS = Counter "fusor_dlq_records_total", "Records written to the dead-letter topic, by reason.";
+}
+
+/// How a transaction failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CommitFailure {
+    /// Nothing was written and the epoch is tried again.
+    Aborted,
+    /// The assignment was lost and the state dropped.
+    Fenced,
+}
+
+impl CommitFailure {
+    const ALL: [Self; 2] = [Self::Aborted, Self::Fenced];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::Fenced => "fenced",
+        }
+    }
+}
+
+/// What a revision is, as its metric says it.
+const CHANGES: [&str; 5] = ["created", "updated", "closed", "merged", "reopened"];
+
+/// Every reason a record can be refused for.
+const REASONS: [&str; 10] = [
+    Reason::TooLarge.word(),
+    Reason::NotJson.word(),
+    Reason::UnknownFormat.word(),
+    Reason::UnsupportedClass.word(),
+    Reason::MissingField.word(),
+    Reason::InvalidField.word(),
+    decode::NO_VALUE,
+    decode::UNKNOWN_TOPIC,
+    decode::PANIC,
+    shard::TOO_MANY_TENANTS,
+];
+
+const FUSE_BUCKETS: [f64; 11] = [
+    1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5, 1.0,
+];
+const COMMIT_BUCKETS: [f64; 11] = [
+    1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0, 5.0, 10.0,
+];
+const LATENCY_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0, 300.0,
+];
+
+/// Installs the recorder of the process, once, with every metric described and those of closed labels at 0.
+///
+/// # Errors
+/// When another recorder was installed first.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let full = |name: &str| Matcher::Full(name.to_owned());
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(full(FUSE_DURATION), &FUSE_BUCKETS)?
+        .set_buckets_for_metric(full(COMMIT_DURATION), &COMMIT_BUCKETS)?
+        .set_buckets_for_metric(full(LATENCY), &LATENCY_BUCKETS)?
+        .install_recorder()?;
+    describe();
+    metrics_process::Collector::default().describe();
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Renders what Prometheus scrapes, with the process's own figures brought up to date.
+#[must_use]
+pub fn render(handle: &PrometheusHandle) -> String {
+    metrics_process::Collector::default().collect();
+    handle.render()
+}
+
+fn describe() {
+    for Metric { name, kind, help } in METRICS.iter().copied() {
+        match kind {
+            Kind::Counter => describe_counter!(name, help),
+            Kind::Gauge => describe_gauge!(name, help),
+            Kind::Histogram => describe_histogram!(name, help),
+        }
+    }
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    for name in [
+        ALERTS_DEDUPLICATED,
+        ALERTS_UPDATED,
+        BINDINGS_CONSUMED,
+        EPOCHS,
+    ] {
+        counter!(name).absolute(0);
+    }
+    for reason in REASONS {
+        counter!(ALERTS_REJECTED, "reason" => reason).absolute(0);
+        counter!(DLQ_RECORDS, "reason" => reason).absolute(0);
+    }
+    for change in CHANGES {
+        counter!(INCIDENTS_EMITTED, "change" => change).absolute(0);
+    }
+    for failure in CommitFailure::ALL {
+        counter!(COMMIT_FAILURES, "outcome" => failure.word()).absolute(0);
+    }
+    incidents_forgotten();
+    shards(0);
+}
+
+/// Registers the inputs at 0.
+pub fn sources(topics: &[Arc<str>]) {
+    for topic in topics {
+        for name in [RECORDS_CONSUMED, ALERTS_CONSUMED, ALERTS_LATE] {
+            counter!(name, "source" => topic.to_string()).absolute(0);
+        }
+    }
+}
+
+/// An epoch is ready to be committed.
+pub(crate) fn fuse_duration(took: Duration) {
+    histogram!(FUSE_DURATION).record(took.as_secs_f64());
+}
+
+/// A transaction was committed.
+pub(crate) fn committed(took: Duration) {
+    counter!(EPOCHS).increment(1);
+    histogram!(COMMIT_DURATION).record(took.as_secs_f64());
+}
+
+/// A transaction failed.
+pub(crate) fn commit_failed(failure: CommitFailure) {
+    counter!(COMMIT_FAILURES, "outcome" => failure.word()).increment(1);
+}
+
+/// The number of shards changed.
+pub(crate) fn shards(count: usize) {
+    gauge!(SHARDS).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// A shard's watermark moved.
+pub(crate) fn watermark(shard: i32, watermark: Option<Timestamp>) {
+    if let Some(watermark) = watermark {
+        let delay = now_ms().saturating_sub(watermark.millis());
+        gauge!(WATERMARK_DELAY, "shard" => shard.to_string()).set(seconds(delay));
+    }
+}
+
+/// The client's statistics told how far a partition is behind.
+pub(crate) fn lag(topic: &str, partition: i32, records: i64) {
+    let labels = [
+        ("topic", topic.to_owned()),
+        ("partition", partition.to_string()),
+    ];
+    let records = u32::try_from(records).unwrap_or(u32::MAX);
+    gauge!(LAG, &labels).set(f64::from(records));
+}
+
+/// A revision was committed, in place of `before`.
+pub(crate) fn incident_published(incident: &Incident, before: Option<&Incident>) {
+    let change = match incident.activity {
+        IncidentActivity::Create => "created",
+        IncidentActivity::Close => "closed",
+        IncidentActivity::Merge => "merged",
+        IncidentActivity::Reopen => "reopened",
+        IncidentActivity::Update | IncidentActivity::Unknown => "updated",
+    };
+    counter!(INCIDENTS_EMITTED, "change" => change).increment(1);
+    if let Some(before) = before.filter(|before| is_open(before)) {
+        gauge!(INCIDENTS_OPEN, "severity" => before.severity.word()).decrement(1.0);
+    }
+    if is_open(incident) {
+        gauge!(INCIDENTS_OPEN, "severity" => incident.severity.word()).increment(1.0);
+    }
+}
+
+/// The state behind the open incidents went to another member.
+pub(crate) fn incidents_forgotten() {
+    for severity in Severity::ALL {
+        gauge!(INCIDENTS_OPEN, "severity" => severity.word()).set(0.0);
+    }
+}
+
+fn is_open(incident: &Incident) -> bool {
+    !matches!(
+        incident.status,
+        IncidentStatus::Closed | IncidentStatus::Merged
+    )
+}
+
+/// Counts one epoch's records before they go to the recorder: one look-up a series instead of one a record.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    sources: BTreeMap<Arc<str>, SourceCounts>,
+    reasons: BTreeMap<&'static str, u64>,
+    duplicates: u64,
+    updates: u64,
+    bindings: u64,
+    appended: Vec<i64>,
+}
+
+#[derive(Debug, Default)]
+struct SourceCounts {
+    records: u64,
+    alerts: u64,
+    late: u64,
+}
+
+impl Counts {
+    pub(crate) fn record(&mut self, record: &Record, disposition: Disposition<'_>) {
+        let topic = &record.partition.topic;
+        if !self.sources.contains_key(topic) {
+            self.sources
+                .insert(Arc::clone(topic), SourceCounts::default());
+        }
+        let Some(source) = self.sources.get_mut(topic) else {
+            return;
+        };
+        source.records += 1;
+        self.appended.extend(record.timestamp);
+        match disposition {
+            Disposition::Alerts(alerts, placements) => {
+                source.alerts += count(alerts.len());
+                for placement in placements {
+                    match placement {
+                        Placement::Placed { late, .. } => source.late += u64::from(*late),
+                        Placement::Duplicate { .. } => self.duplicates += 1,
+                        Placement::Updated { .. } => self.updates += 1,
+                    }
+                }
+            }
+            Disposition::Binding => self.bindings += 1,
+            Disposition::DeadLetter(broken) => *self.reasons.entry(broken.reason).or_default() += 1,
+        }
+    }
+
+    pub(crate) fn flush(self) {
+        for (topic, counts) in self.sources {
+            let source = topic.to_string();
+            counter!(RECORDS_CONSUMED, "source" => source.clone()).increment(counts.records);
+            counter!(ALERTS_CONSUMED, "source" => source.clone()).increment(counts.alerts);
+            counter!(ALERTS_LATE, "source" => source).increment(counts.late);
+        }
+        for (reason, count) in self.reasons {
+            counter!(ALERTS_REJECTED, "reason" => reason).increment(count);
+            counter!(DLQ_RECORDS, "reason" => reason).increment(count);
+        }
+        counter!(ALERTS_DEDUPLICATED).increment(self.duplicates);
+        counter!(ALERTS_UPDATED).increment(self.updates);
+        counter!(BINDINGS_CONSUMED).increment(self.bindings);
+        let latency = histogram!(LATENCY);
+        let now = now_ms();
+        for appended in self.appended {
+            latency.record(seconds(now.saturating_sub(appended).max(0)));
+        }
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+/// Milliseconds as seconds; precise far beyond any delay there is.
+fn seconds(millis: i64) -> f64 {
+    let duration = Duration::from_millis(millis.unsigned_abs()).as_secs_f64();
+    if millis < 0 { -duration } else { duration }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_good_name_and_a_help_text() {
+        for metric in METRICS {
+            assert!(metric.name.starts_with("fusor_"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            let total = metric.name.ends_with("_total");
+            assert_eq!(metric.kind == Kind::Counter, total, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn closed_labels_are_there_before_anything_happened() {
+        let text = render(&install().unwrap());
+        for line in [
+            "# HELP fusor_alerts_rejected_total ",
+            "fusor_dlq_records_total{reason=\"not_json\"} 0",
+            "fusor_incidents_emitted_total{change=\"created\"} 0",
+            "fusor_kafka_commit_failures_total{outcome=\"fenced\"} 0",
+            "process_resident_memory_bytes",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! One shard: its inputs in order, and the tenants that live in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use correlators::{Fusion, Output, Placement, Settings};
+use schemas::alert::Alert;
+use schemas::binding::Binding;
+use schemas::incident::Incident;
+use schemas::time::Timestamp;
+
+use crate::bus::{Lane, Partition};
+use crate::decode::{Broken, Content, Decoded, Stage};
+use crate::order::{Merge, Taken};
+use crate::source::{Source, Sources};
+
+mod clock;
+use clock::Clock;
+
+/// How a shard applies its records.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// The constants of correlation, the same for every tenant.
+    pub settings: Arc<Settings>,
+    /// Tenants at once, more are refused: default 10,000.
+    pub tenants_max: usize,
+    /// Threads, at least 1.
+    pub threads: usize,
+}
+
+/// One shard's inputs and state.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    lanes: BTreeMap<Lane, usize>,
+    partitions: Vec<Partition>,
+    merge: Merge<Decoded>,
+    clock: Clock,
+    tenants: Tenants,
+}
+
+#[derive(Debug, Default)]
+struct Tenants {
+    /// In the order in which they first came.
+    fusions: Vec<Fusion>,
+    /// Looked up, never iterated.
+    by_name: HashMap<String, usize>,
+}
+
+/// What applying records led to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The records, in the order of application.
+    pub fates: Vec<Fate>,
+    /// What each tenant's state put out, by tenant in the order in which they first came.
+    pub outputs: Vec<TenantOutput>,
+    /// The next offset of each input that moved.
+    pub offsets: Vec<(Partition, i64)>,
+}
+
+/// A record and what became of it.
+#[derive(Debug)]
+pub struct Fate {
+    /// The record and what it says.
+    pub decoded: Decoded,
+    /// What became of each of its alerts, in their order; empty for a record without.
+    pub placements: Vec<Placement>,
+}
+
+/// What one tenant's state put out.
+#[derive(Debug)]
+pub struct TenantOutput {
+    /// The tenant.
+    pub tenant: String,
+    /// Its outputs, in order.
+    pub outputs: Vec<Output>,
+    /// Its incidents that changed, each at its newest revision.
+    pub incidents: Vec<Incident>,
+}
+
+/// One input of a tenant, in the order of application.
+enum Job<'a> {
+    Time(Timestamp),
+    /// With its number among all alerts of the epoch.
+    Alert(usize, &'a Alert),
+    Binding(&'a Binding),
+}
+
+impl Shard {
+    /// Creates a shard that has read nothing.
+    #[must_use]
+    pub fn new(lanes: &[(Lane, Partition)], sources: &Sources, config: ShardConfig) -> Self {
+        // Bindings tell who held an address; how far the alerts have come is told by the alerts alone.
+        let counts = |(_, partition): &(Lane, Partition)| {
+            !matches!(sources.get(&partition.topic), Some(Source::Bindings))
+        };
+        Self {
+            lanes: lanes
+                .iter()
+                .enumerate()
+                .map(|(index, (lane, _))| (*lane, index))
+                .collect(),
+            partitions: lanes
+                .iter()
+                .map(|(_, partition)| partition.clone())
+                .collect(),
+            merge: Merge::new(lanes.len()),
+            clock: Clock::new(
+                lanes.iter().map(counts).collect(),
+                config.settings.lateness_ms,
+            ),
+            tenants: Tenants::default(),
+            config,
+        }
+    }
+
+    /// Returns the lanes of the shard.
+    pub fn lanes(&self) -> impl Iterator<Item = Lane> {
+        self.lanes.keys().copied()
+    }
+
+    /// Returns the items and bytes of a lane that wait for their turn; none for a lane of another shard.
+    #[must_use]
+    pub fn buffered(&self, lane: Lane) -> Option<(usize, usize)> {
+        let index = self.lanes.get(&lane)?;
+        Some(self.merge.buffered(*index))
+    }
+
+    /// Returns whether no record waits for its turn.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.merge.is_empty()
+    }
+
+    /// Returns the event time up to which the shard's inputs have come, less the lateness.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.clock.watermark()
+    }
+
+    /// Takes in a record of one of the shard's lanes.
+    pub fn push(&mut self, lane: Lane, decoded: Decoded) {
+        if let Some(index) = self.lanes.get(&lane) {
+            let (time, bytes) = (decoded.time(), decoded.record.bytes());
+            self.merge.push(*index, time, bytes, decoded);
+        }
+    }
+
+    /// Tells whether a lane has been read to its end.
+    pub fn set_at_end(&mut self, lane: Lane, at_end: bool) {
+        if let Some(index) = self.lanes.get(&lane) {
+            self.merge.set_at_end(*index, at_end);
+        }
+    }
+
+    /// Applies up to `records_max` records, as far as their order is safe.
+    pub fn apply(&mut self, records_max: usize) -> Applied {
+        let mut taken = Vec::new();
+        let mut marks = Vec::new();
+        let mut next: BTreeMap<usize, i64> = BTreeMap::new();
+        while taken.len() < records_max
+            && let Some(mut item) = self.merge.pop()
+        {
+            next.insert(item.lane, item.content.record.offset + 1);
+            self.admit(&mut item);
+            let told = item.content.time().is_some();
+            marks.push(
+                self.clock
+                    .tick(&self.merge, item.lane, told.then_some(item.time)),
+            );
+            taken.push(item.content);
+        }
+        let mut fates: Vec<Fate> = taken
+            .into_iter()
+            .map(|decoded| Fate {
+                decoded,
+                placements: Vec::new(),
+            })
+            .collect();
+        let outputs = self.correlate(&mut fates, &marks);
+        let offsets = next
+            .into_iter()
+            .filter_map(|(lane, offset)| Some((self.partitions.get(lane)?.clone(), offset)))
+            .collect();
+        Applied {
+            fates,
+            outputs,
+            offsets,
+        }
+    }
+
+    /// Makes room for the tenants of a record, or refuses the record when there are too many.
+    fn admit(&mut self, item: &mut Taken<Decoded>) {
+        let names: Vec<&str> = match &item.content.content {
+            Content::Alerts(alerts) => alerts.iter().map(|a| a.tenant.as_str()).collect(),
+            Content::Binding(binding) => vec![&binding.tenant],
+            Content::Broken(_) => Vec::new(),
+        };
+        let fits = names
+            .into_iter()
+            .all(|name| self.tenants.admit(name, &self.config));
+        if !fits {
+            item.content.content = Content::Broken(Broken {
+                reason: TOO_MANY_TENANTS,
+                stage: Stage::Correlate,
+                message: format!("more than {} tenants", self.config.tenants_max),
+            });
+        }
+    }
+
+    fn correlate(&mut self, fates: &mut [Fate], marks: &[clock::Mark]) -> Vec<TenantOutput> {
+        let jobs = self.tenants.jobs(fates, marks);
+        let work: Vec<Work<'_>> = self
+            .tenants
+            .fusions
+            .iter_mut()
+            .zip(jobs)
+            .enumerate()
+            .filter(|(_, (_, jobs))| !jobs.is_empty())
+            .map(|(number, (fusion, jobs))| Work {
+                number,
+                fusion,
+                jobs,
+            })
+            .collect();
+        let mut done = run_all(work, self.config.threads);
+        done.sort_by_key(|done| done.number);
+        let alerts = fates.iter().map(|fate| fate.decoded.alerts().len()).sum();
+        let mut placements: Vec<Option<Placement>> = vec![None; alerts];
+        for (slot, placement) in done.iter_mut().flat_map(|done| done.placements.drain(..)) {
+            if let Some(place) = placements.get_mut(slot) {
+                *place = Some(placement);
+            }
+        }
+        let mut placements = placements.into_iter();
+        for fate in fates {
+            let count = fate.decoded.alerts().len();
+            fate.placements = placements.by_ref().take(count).flatten().collect();
+        }
+        done.into_iter().map(|done| done.output).collect()
+    }
+}
+
+/// The reason of a record that would need one tenant too many.
+pub const TOO_MANY_TENANTS: &str = "too_many_tenants";
+
+impl Tenants {
+    fn admit(&mut self, name: &str, config: &ShardConfig) -> bool {
+        if self.by_name.contains_key(name) {
+            return true;
+        }
+        if self.fusions.len() >= config.tenants_max {
+            return false;
+        }
+        self.by_name.insert(name.to_owned(), self.fusions.len());
+        self.fusions
+            .push(Fusion::new(name, Arc::clone(&config.settings)));
+        true
+    }
+
+    /// Deals the records out to their tenants, each with the time it is applied at.
+    fn jobs<'a>(&self, fates: &'a [Fate], marks: &[clock::Mark]) -> Vec<Vec<Job<'a>>> {
+        let mut jobs: Vec<Vec<Job<'a>>> = self.fusions.iter().map(|_| Vec::new()).collect();
+        let mut slots = 0..;
+        for (fate, mark) in fates.iter().zip(marks) {
+            if mark.broadcast
+                && let Some(watermark) = mark.watermark
+            {
+                for jobs in &mut jobs {
+                    jobs.push(Job::Time(watermark));
+                }
+            }
+            let mut give = |tenant: &str, job: Job<'a>| {
+                let jobs = self.by_name.get(tenant).and_then(|i| jobs.get_mut(*i));
+                if let Some(jobs) = jobs {
+                    jobs.extend(mark.watermark.map(Job::Time));
+                    jobs.push(job);
+                }
+            };
+            match &fate.decoded.content {
+                Content::Alerts(alerts) => {
+                    for (alert, slot) in alerts.iter().zip(slots.by_ref()) {
+                        give(&alert.tenant, Job::Alert(slot, alert));
+                    }
+                }
+                Content::Binding(binding) => give(&binding.tenant, Job::Binding(binding)),
+                Content::Broken(_) => {}
+            }
+        }
+        jobs
+    }
+}
+
+/// What one tenant has to do in an epoch.
+struct Work<'a> {
+    number: usize,
+    fusion: &'a mut Fusion,
+    jobs: Vec<Job<'a>>,
+}
+
+struct Done {
+    number: usize,
+    placements: Vec<(usize, Placement)>,
+    output: TenantOutput,
+}
+
+impl Work<'_> {
+    fn run(self) -> Done {
+        let fusion = self.fusion;
+        let mut placements = Vec::new();
+        let mut outputs = Vec::new();
+        for job in self.jobs {
+            match job {
+                Job::Time(watermark) => fusion.handle_time(watermark),
+                Job::Alert(slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
+                Job::Binding(binding) => fusion.handle_binding(binding),
+            }
+            outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
+        }
+        let incidents = std::iter::from_fn(|| fusion.poll_incident()).collect();
+        Done {
+            number: self.number,
+            placements,
+            output: TenantOutput {
+                tenant: fusion.tenant().to_owned(),
+                outputs,
+                incidents,
+            },
+        }
+    }
+}
+
+/// Below this many jobs a thread costs more than it saves.
+const JOBS_PER_THREAD_MIN: usize = 256;
+
+/// Runs every tenant's work, one tenant on one thread.
+fn run_all(work: Vec<Work<'_>>, threads: usize) -> Vec<Done> {
+    let jobs: usize = work.iter().map(|work| work.jobs.len()).sum();
+    let threads = threads.min(work.len()).min(jobs / JOBS_PER_THREAD_MIN);
+    if threads <= 1 {
+        return work.into_iter().map(Work::run).collect();
+    }
+    let queue = Mutex::new(work.into_iter());
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.next()
+    };
+    let run = || std::iter::from_fn(next).map(Work::run).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let mut done = Vec::new();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => done.extend(part),
+                // State that a panic left half changed must not be committed: the process ends and the group replays.
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    })
+}

@@ -1,0 +1,247 @@
+use std::time::Duration;
+
+use schemas::decode::Limits;
+
+use super::*;
+use crate::bus::NewRecord;
+use crate::bus::memory::{Keep, Memory, MemoryBus};
+use crate::source::{Source, Sources};
+
+const INPUTS: [&str; 2] = ["leases.a", "leases.b"];
+
+fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
+    let bindings = |topic: &str| (topic.to_owned(), Source::Bindings);
+    WorkerConfig {
+        decoder: Decoder {
+            sources: Sources::new(INPUTS.map(bindings)),
+            limits: Limits::default(),
+            clamp: None,
+            threads: 2,
+        },
+        shard: ShardConfig {
+            settings: Arc::default(),
+            tenants_max: 3,
+            threads: 2,
+        },
+        publisher: Publisher {
+            topic: "incidents".into(),
+            instance: "test".to_owned(),
+            bytes_max: 1 << 20,
+        },
+        dead_letters: "dead".into(),
+        epoch: Request {
+            records_max,
+            bytes_max: 1 << 20,
+            wait: Duration::ZERO,
+            collect: Duration::ZERO,
+        },
+        ahead_records_max,
+        ahead_bytes_max: 1 << 20,
+        drain: Duration::ZERO,
+    }
+}
+
+fn lease(tenant: &str, minute: i64) -> String {
+    format!(
+        r#"{{"tenant":"{tenant}","ip":"10.0.0.1","host":"h","from":"2026-01-05T00:{minute:02}:00Z","to":"2026-01-06T00:00:00Z"}}"#
+    )
+}
+
+fn memory(values: &[(usize, &str)]) -> Memory {
+    let memory = Memory::new();
+    for topic in INPUTS {
+        memory.create_topic(topic, 1, Keep::Uncommitted);
+    }
+    memory.create_topic("incidents", 1, Keep::All);
+    memory.create_topic("dead", 1, Keep::All);
+    for (topic, value) in values {
+        memory
+            .produce(NewRecord {
+                topic: INPUTS[*topic].into(),
+                partition: Some(0),
+                timestamp: None,
+                key: None,
+                value: Some(value.as_bytes().to_vec()),
+                headers: Vec::new(),
+            })
+            .unwrap();
+    }
+    memory
+}
+
+fn close(memory: &Memory) {
+    for topic in INPUTS {
+        memory.close(topic, 0).unwrap();
+    }
+}
+
+fn worker(memory: &Memory, config: WorkerConfig) -> Worker<MemoryBus> {
+    let bus = MemoryBus::join(memory, &INPUTS.map(Arc::from), 1);
+    let stop = Arc::default();
+    Worker::new(bus, config, Arc::default(), Arc::default(), stop)
+}
+
+/// Writes down the topic's last letter, the offset and what became of each record.
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl Observer for Log {
+    fn record(&mut self, record: &Record, disposition: Disposition<'_>) {
+        let fate = match disposition {
+            Disposition::Alerts(..) => "alerts",
+            Disposition::Binding => "binding",
+            Disposition::DeadLetter(broken) => broken.reason,
+        };
+        let topic = record.partition.topic.trim_start_matches("leases.");
+        self.0.push(format!("{topic}{} {fate}", record.offset));
+    }
+}
+
+fn run(memory: &Memory, config: WorkerConfig) -> Vec<String> {
+    let mut log = Log::default();
+    worker(memory, config).run(&mut log).unwrap();
+    log.0
+}
+
+const ORDERED: [&str; 6] = [
+    "a0 binding",
+    "b0 binding",
+    "b1 not_json",
+    "b2 binding",
+    "a1 binding",
+    "a2 invalid_field",
+];
+
+fn two_topics() -> Memory {
+    let values = [
+        (0, lease("x", 1)),
+        (1, lease("x", 2)),
+        (1, "{".to_owned()),
+        (1, lease("y", 4)),
+        (0, lease("x", 9)),
+        (0, lease("x", 9).replace("10.0.0.1", "10.0.0.999")),
+    ];
+    let values: Vec<(usize, &str)> = values.iter().map(|(t, v)| (*t, v.as_str())).collect();
+    let memory = memory(&values);
+    close(&memory);
+    memory
+}
+
+#[test]
+fn the_order_of_application_does_not_depend_on_how_epochs_are_cut() {
+    for records_max in [1, 2, 3, 7, 5_000] {
+        for ahead in [1, 2, 5_000] {
+            let memory = two_topics();
+            assert_eq!(run(&memory, config(records_max, ahead)), ORDERED);
+            let committed = INPUTS.map(|topic| memory.committed(topic, 0));
+            assert_eq!(committed, [Some(3), Some(3)]);
+        }
+    }
+}
+
+#[test]
+fn refused_records_are_dead_letters_in_the_same_transaction() {
+    let memory = two_topics();
+    run(&memory, config(5_000, 5_000));
+    assert_eq!(memory.transactions(), 1);
+    let letters = memory.read("dead", 0);
+    let values: Vec<&[u8]> = letters
+        .iter()
+        .map(|r| r.value.as_deref().unwrap())
+        .collect();
+    assert_eq!(values[0], b"{");
+    assert_eq!(letters.len(), 2);
+    let code = |record: &Record| {
+        let header = record.headers.iter().find(|h| h.name == "fusor.dlq.code");
+        String::from_utf8(header.unwrap().value.clone().unwrap()).unwrap()
+    };
+    let codes: Vec<String> = letters.iter().map(|record| code(record)).collect();
+    assert_eq!(codes, ["not_json", "invalid_field"]);
+}
+
+#[test]
+fn an_aborted_epoch_is_tried_again_and_written_once() {
+    let memory = two_topics();
+    let problem = || "the coordinator moved".to_owned();
+    memory.fail_commits((0..3).map(|_| CommitError::Aborted { problem: problem() }));
+    assert_eq!(run(&memory, config(5_000, 5_000)), ORDERED);
+    assert_eq!(memory.transactions(), 1);
+    assert_eq!(memory.read("dead", 0).len(), 2);
+}
+
+#[test]
+fn a_fenced_worker_drops_its_state_and_reads_again() {
+    let memory = two_topics();
+    let problem = "illegal generation".to_owned();
+    memory.fail_commits([CommitError::Fenced { problem }]);
+    assert_eq!(run(&memory, config(5_000, 5_000)), ORDERED);
+    assert_eq!(memory.read("dead", 0).len(), 2);
+}
+
+#[test]
+fn a_rebalance_loses_and_doubles_nothing() {
+    let memory = two_topics();
+    let mut log = Log::default();
+    let mut worker = worker(&memory, config(2, 5_000));
+    while worker.step(&mut log).unwrap() != Step::Finished {
+        if memory.transactions() == 1 {
+            memory.rebalance();
+        }
+        if log.0.len() > 20 {
+            break;
+        }
+    }
+    let mut seen = log.0.clone();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(
+        seen.len(),
+        log.0.len(),
+        "each record is committed once: {:?}",
+        log.0
+    );
+    assert_eq!(seen.len(), ORDERED.len());
+}
+
+#[test]
+fn a_partition_read_to_its_end_is_not_waited_for() {
+    let memory = memory(&[(0, &lease("x", 1))]);
+    let mut log = Log::default();
+    let mut worker = worker(&memory, config(5_000, 5_000));
+    while log.0.is_empty() {
+        worker.step(&mut log).unwrap();
+    }
+    assert_eq!(log.0, ["a0 binding"]);
+    assert_eq!(worker.step(&mut log).unwrap(), Step::Idle);
+}
+
+#[test]
+fn a_tenant_too_many_is_refused_by_name() {
+    let leases: Vec<String> = ["p", "q", "r", "s", "p"].map(|t| lease(t, 1)).to_vec();
+    let values: Vec<(usize, &str)> = leases.iter().map(|value| (0, value.as_str())).collect();
+    let memory = memory(&values);
+    close(&memory);
+    assert_eq!(
+        run(&memory, config(5_000, 5_000))[3..],
+        ["a3 too_many_tenants", "a4 binding"]
+    );
+}
+
+#[test]
+fn an_epoch_that_never_commits_ends_the_drain_with_an_error() {
+    let memory = two_topics();
+    let problem = "no broker".to_owned();
+    memory.fail_commits((0..9).map(|_| CommitError::Aborted {
+        problem: problem.clone(),
+    }));
+    let mut worker = worker(&memory, config(5_000, 5_000));
+    worker.stop.store(true, Ordering::Relaxed);
+    let error = loop {
+        match worker.step(&mut NoObserver) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, WorkerError::Drain { .. }), "{error}");
+    assert_eq!(memory.transactions(), 0);
+}
