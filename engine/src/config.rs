@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod correlation;
 mod defaults;
 pub mod input;
 pub mod kafka;
@@ -17,13 +18,16 @@ mod tree;
 pub mod units;
 pub mod value;
 
+pub use correlation::{
+    Attach, Correlation, Fold, IncidentLimits, Link, Memory, Promote, Severity, Stitch,
+};
 pub use input::{InputFormat, TenantRule};
 pub use kafka::Properties;
 pub use load::{Layers, Loaded, Needs};
 pub use mistake::{Mistake, Mistakes};
 pub use schema::schema;
 pub use show::Leaf;
-pub use units::{Count, Interval, Size};
+pub use units::{Count, Decimal, Interval, Size};
 pub use value::{Broker, Invalid, Listen, Loopback, Name, Network, Pointer, Topic};
 
 /// Everything an operator sets. The default needs no broker and reads nothing.
@@ -135,14 +139,6 @@ pub struct Entities {
     pub never_link: BTreeMap<String, Vec<String>>,
 }
 
-/// How alerts become incidents.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Correlation {
-    /// How far behind the newest event time an alert may come without being flagged late; default `10m`.
-    pub lateness: Interval<0, 86_400_000>,
-}
-
 /// Health and metrics.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -196,7 +192,6 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> correlators::Settings {
         correlators::Settings {
-            lateness_ms: self.correlation.lateness.millis(),
             never_link: self.entities.never_link.clone(),
             own_addresses: self
                 .entities
@@ -204,7 +199,7 @@ impl Config {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            ..correlators::Settings::default()
+            ..self.correlation.settings()
         }
     }
 }

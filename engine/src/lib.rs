@@ -1,6 +1,8 @@
 //! The process: source, decode, order, correlate, publish; CLI, metrics, API.
 
+pub mod cli;
 pub mod config;
+pub mod logs;
 pub mod bus;
 pub mod source;
 pub mod decode;

@@ -1,3 +1,7 @@
 //! `fusor`, the command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    engine::cli::main()
+}

@@ -7,8 +7,8 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Correlation, Count, Group, Http, Interval, Limits, Listen, Loopback, Name, Ops, Outputs, Size,
-    Topic, Topics, Version,
+    Count, Group, Http, Interval, Limits, Listen, Loopback, Name, Ops, Outputs, Size, Topic,
+    Topics, Version,
 };
 
 impl Default for Group {
@@ -27,14 +27,6 @@ impl Default for Outputs {
             outcomes: None,
             audit: None,
             alerts: None,
-        }
-    }
-}
-
-impl Default for Correlation {
-    fn default() -> Self {
-        Self {
-            lateness: Interval::clamped(600_000),
         }
     }
 }

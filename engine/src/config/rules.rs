@@ -18,6 +18,7 @@ pub(super) fn check(config: &mut Config, tree: &Node, needs: Needs, reading: &mu
     secrets(config, tree, reading);
     encryption(config, tree, reading);
     limits(config, tree, reading);
+    severity(config, tree, reading);
     entities(config, tree, reading);
     reserved(config, tree, reading);
 }
@@ -173,6 +174,20 @@ fn limits(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
             limits.epoch_size, limits.buffered_size
         );
         reading.mistake(tree, key(&["limits", "epoch_size"]), message);
+    }
+}
+
+fn severity(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
+    let severity = &config.correlation.severity;
+    if severity.medium > severity.high {
+        let message = "medium begins above high";
+        let path = key(&["correlation", "severity", "medium"]);
+        reading.mistake(tree, path, message.to_owned());
+    }
+    if severity.high > severity.critical {
+        let message = "high begins above critical";
+        let path = key(&["correlation", "severity", "high"]);
+        reading.mistake(tree, path, message.to_owned());
     }
 }
 

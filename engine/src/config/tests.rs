@@ -104,12 +104,12 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     check(
         "correlation:\n  latenes: 10m\n",
         expect![[r#"
-        error: unknown field `latenes`, expected `lateness`
-         --> fusor.yaml:2:3
-          |
-        2 |   latenes: 10m
-          |   ^^^^^^^
-          = help: did you mean `lateness`?"#]],
+            error: unknown field `latenes`, expected one of `lateness`, `half_life`, `learning`, `fold`, `link`, `attach`, `stitch`, `promote`, `severity`, `incident`, `memory`
+             --> fusor.yaml:2:3
+              |
+            2 |   latenes: 10m
+              |   ^^^^^^^
+              = help: did you mean `lateness`?"#]],
     );
     check(
         "lateness: 10m\n",
@@ -164,16 +164,7 @@ kafka:
     fetch.wait.max.ms: soon
 inputs:
   - {topic: "alerts/edr", format: suricata}
-  - {topic: ok, tenant: {field: TenantId}}
-  - {topic: ok2, tenant: {header: a, key: true}}
   - format: ocsf
-entities:
-  own_addresses: [203.0.113.300, 198.51.100.1/28]
-correlation: {lateness: ten minutes}
-ops: {listen: 9464}
-http: {listen: 0.0.0.0:8464}
-limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
-topics: {partitions: -1}
 "#,
         expect![[r#"
             error: version 2 is not known to this fusor, which reads version 1
@@ -224,83 +215,124 @@ topics: {partitions: -1}
             9 |   - {topic: "alerts/edr", format: suricata}
               |             ^^^^^^^^^^^^
 
-            error: `TenantId` is no JSON pointer: it starts with a slash, as in /properties/tenantId
-             --> fusor.yaml:10:33
+            error: missing field `topic`
+             --> fusor.yaml:10:5
                |
-            10 |   - {topic: ok, tenant: {field: TenantId}}
-               |                                 ^^^^^^^^
+            10 |   - format: ocsf
+               |     ^"#]],
+    );
+}
+
+#[test]
+fn every_mistaken_value_says_what_would_be_one() {
+    check(
+        r#"inputs:
+  - {topic: ok, tenant: {field: TenantId}}
+  - {topic: ok2, tenant: {header: a, key: true}}
+entities: {own_addresses: [203.0.113.300, 198.51.100.1/28]}
+ops: {listen: 9464}
+http: {listen: 0.0.0.0:8464}
+"#,
+        expect![[r#"
+            error: `TenantId` is no JSON pointer: it starts with a slash, as in /properties/tenantId
+             --> fusor.yaml:2:33
+              |
+            2 |   - {topic: ok, tenant: {field: TenantId}}
+              |                                 ^^^^^^^^
 
             error: expected exactly one of header, key, field
-             --> fusor.yaml:11:26
-               |
-            11 |   - {topic: ok2, tenant: {header: a, key: true}}
-               |                          ^
-
-            error: missing field `topic`
-             --> fusor.yaml:12:5
-               |
-            12 |   - format: ocsf
-               |     ^
+             --> fusor.yaml:3:26
+              |
+            3 |   - {topic: ok2, tenant: {header: a, key: true}}
+              |                          ^
 
             error: `203.0.113.300` is no address or network: as in 203.0.113.10 or 198.51.100.0/28
-             --> fusor.yaml:14:19
-               |
-            14 |   own_addresses: [203.0.113.300, 198.51.100.1/28]
-               |                   ^^^^^^^^^^^^^
+             --> fusor.yaml:4:28
+              |
+            4 | entities: {own_addresses: [203.0.113.300, 198.51.100.1/28]}
+              |                            ^^^^^^^^^^^^^
 
             error: `198.51.100.1/28` has bits beyond its prefix: 198.51.100.0/28 or 198.51.100.1?
-             --> fusor.yaml:14:34
-               |
-            14 |   own_addresses: [203.0.113.300, 198.51.100.1/28]
-               |                                  ^^^^^^^^^^^^^^^
-
-            error: `ten minutes` is no length of time: a number with ms, s, m or h
-             --> fusor.yaml:15:25
-               |
-            15 | correlation: {lateness: ten minutes}
-               |                         ^^^^^^^^^^^
+             --> fusor.yaml:4:43
+              |
+            4 | entities: {own_addresses: [203.0.113.300, 198.51.100.1/28]}
+              |                                           ^^^^^^^^^^^^^^^
 
             error: `9464` is no address to listen on: ip:port, as in 127.0.0.1:9464
-             --> fusor.yaml:16:15
-               |
-            16 | ops: {listen: 9464}
-               |               ^^^^
+             --> fusor.yaml:5:15
+              |
+            5 | ops: {listen: 9464}
+              |               ^^^^
 
             error: `0.0.0.0:8464` is not loopback: what listens here has no authentication
-             --> fusor.yaml:17:16
-               |
-            17 | http: {listen: 0.0.0.0:8464}
-               |                ^^^^^^^^^^^^
+             --> fusor.yaml:6:16
+              |
+            6 | http: {listen: 0.0.0.0:8464}
+              |                ^^^^^^^^^^^^"#]],
+    );
+}
+
+#[test]
+fn every_mistaken_quantity_says_what_would_be_one() {
+    check(
+        r#"correlation: {lateness: ten minutes, link: {evidence: 6.0001, window: 1y}}
+limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+topics: {partitions: -1, replication: 99999999999}
+"#,
+        expect![[r#"
+            error: `ten minutes` is no length of time: a number with ms, s, m, h or d
+             --> fusor.yaml:1:25
+              |
+            1 | correlation: {lateness: ten minutes, link: {evidence: 6.0001, window: 1y}}
+              |                         ^^^^^^^^^^^
+
+            error: `6.0001` is no number from 0 to 100 with up to three decimals
+             --> fusor.yaml:1:55
+              |
+            1 | correlation: {lateness: ten minutes, link: {evidence: 6.0001, window: 1y}}
+              |                                                       ^^^^^^
+
+            error: `1y` is no length of time: a number with ms, s, m, h or d
+             --> fusor.yaml:1:71
+              |
+            1 | correlation: {lateness: ten minutes, link: {evidence: 6.0001, window: 1y}}
+              |                                                                       ^^
 
             error: `1TB` is no size: bytes, or a number with KiB, MiB or GiB
-             --> fusor.yaml:18:18
-               |
-            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
-               |                  ^^^
+             --> fusor.yaml:2:18
+              |
+            2 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+              |                  ^^^
 
             error: `0` is no whole number from 1 to 1024
-             --> fusor.yaml:18:33
-               |
-            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
-               |                                 ^
+             --> fusor.yaml:2:33
+              |
+            2 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+              |                                 ^
 
             error: `many` is no whole number from 1 to 100000
-             --> fusor.yaml:18:51
-               |
-            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
-               |                                                   ^^^^
+             --> fusor.yaml:2:51
+              |
+            2 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+              |                                                   ^^^^
 
             error: `1h` is out of range: from 1ms to 10s
-             --> fusor.yaml:18:73
-               |
-            18 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
-               |                                                                         ^^
+             --> fusor.yaml:2:73
+              |
+            2 | limits: {record: 1TB, entities: 0, epoch_records: many, epoch_interval: 1h}
+              |                                                                         ^^
 
             error: `-1` is no whole number from 1 to 1024
-             --> fusor.yaml:19:22
-               |
-            19 | topics: {partitions: -1}
-               |                      ^^"#]],
+             --> fusor.yaml:3:22
+              |
+            3 | topics: {partitions: -1, replication: 99999999999}
+              |                      ^^
+
+            error: `99999999999` is no whole number from 1 to 9
+             --> fusor.yaml:3:39
+              |
+            3 | topics: {partitions: -1, replication: 99999999999}
+              |                                       ^^^^^^^^^^^"#]],
     );
 }
 
@@ -403,7 +435,7 @@ fn a_value_of_the_wrong_type_is_refused() {
     check(
         "limits: {entities: 1.5}\n",
         expect![[r#"
-            error: invalid type: floating point `1.5`, expected a whole number
+            error: `1.5` is no whole number from 1 to 1024
              --> fusor.yaml:1:20
               |
             1 | limits: {entities: 1.5}
@@ -423,9 +455,12 @@ fn a_value_of_the_wrong_type_is_refused() {
 #[test]
 fn sizes_and_times_take_units() {
     check(
-        "limits: {record: 65536, value: 2 KiB, epoch_size: 8MiB, epoch_interval: 1s 500ms}\ncorrelation: {lateness: PT5M}\n",
+        "limits: {record: 65536, value: 2 KiB, epoch_size: 8MiB, epoch_interval: 1s 500ms}\ncorrelation: {lateness: PT5M, attach: {evidence: 5.25, window: 2d 12h}, link: {window: 72h}}\n",
         expect![[r#"
+            correlation.attach.evidence = 5.25  (fusor.yaml:2)
+            correlation.attach.window = "60h"  (fusor.yaml:2)
             correlation.lateness = "5m"  (fusor.yaml:2)
+            correlation.link.window = "3d"  (fusor.yaml:2)
             limits.epoch_interval = "1s 500ms"  (fusor.yaml:1)
             limits.epoch_size = "8MiB"  (fusor.yaml:1)
             limits.record = "64KiB"  (fusor.yaml:1)
@@ -527,7 +562,7 @@ fn a_mistake_outside_the_file_names_the_variable_or_flag() {
             error: unclosed bracket '['
              --> environment variable FUSOR__LIMITS__ENTITIES
 
-            error: unknown field `latenes`, expected `lateness`
+            error: unknown field `latenes`, expected one of `lateness`, `half_life`, `learning`, `fold`, `link`, `attach`, `stitch`, `promote`, `severity`, `incident`, `memory`
              --> environment variable FUSOR__CORRELATION__LATENES
               = help: did you mean `lateness`?
 
@@ -708,6 +743,45 @@ fn limits_fit_each_other() {
         1 | limits: {record: 8MiB}
           |                  ^^^^"#]],
     );
+    check(
+        "correlation: {severity: {medium: 60.5, high: 60, critical: 50}}\n",
+        expect![[r#"
+            error: medium begins above high
+             --> fusor.yaml:1:34
+              |
+            1 | correlation: {severity: {medium: 60.5, high: 60, critical: 50}}
+              |                                  ^^^^
+
+            error: high begins above critical
+             --> fusor.yaml:1:46
+              |
+            1 | correlation: {severity: {medium: 60.5, high: 60, critical: 50}}
+              |                                              ^^"#]],
+    );
+}
+
+#[test]
+fn the_defaults_are_those_of_the_core() {
+    assert_eq!(
+        Config::default().settings(),
+        correlators::Settings::default()
+    );
+    assert_eq!(
+        Config::default().limits.decode(),
+        schemas::decode::Limits::default()
+    );
+}
+
+#[test]
+fn what_is_set_reaches_the_core() {
+    let yaml = "correlation: {link: {evidence: 6.5}, promote: {risk: 45.5}}\nentities: {own_addresses: [203.0.113.10, 198.51.100.0/28]}\n";
+    let settings = load(yaml, &[], &[], Needs::Nothing)
+        .unwrap()
+        .config
+        .settings();
+    assert_eq!(settings.link.bar, 6_500);
+    assert_eq!(settings.promote.risk_tenths, 455);
+    assert_eq!(settings.own_addresses, ["203.0.113.10", "198.51.100.0/28"]);
 }
 
 #[test]

@@ -223,9 +223,12 @@ impl<const MIN: u64, const MAX: u64> FromStr for Interval<MIN, MAX> {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let length: jiff::SignedDuration = text.parse().map_err(|_| {
+        let parsed = text.parse().and_then(|span: jiff::Span| {
+            span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        });
+        let length = parsed.map_err(|_| {
             Invalid(format!(
-                "`{text}` is no length of time: a number with ms, s, m or h"
+                "`{text}` is no length of time: a number with ms, s, m, h or d"
             ))
         })?;
         match u64::try_from(length.as_millis()) {
@@ -240,6 +243,10 @@ impl<const MIN: u64, const MAX: u64> FromStr for Interval<MIN, MAX> {
 }
 
 fn interval_text(millis: u64) -> String {
+    const DAY: u64 = 86_400_000;
+    if millis >= DAY && millis.is_multiple_of(DAY) {
+        return format!("{}d", millis / DAY);
+    }
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     format!("{:#}", jiff::SignedDuration::from_millis(millis))
 }
@@ -273,5 +280,87 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Interval<MIN, MAX> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "pattern": "^[0-9]", "examples": ["100ms", "10m", "1h 30m"]})
+    }
+}
+
+/// A number with up to three decimals, from `MIN` to `MAX` thousandths: `6`, `5.5`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Decimal<const MIN: i32, const MAX: i32>(i32);
+
+impl<const MIN: i32, const MAX: i32> Decimal<MIN, MAX> {
+    /// Holds `thousandths` inside the bounds.
+    #[must_use]
+    pub const fn clamped(thousandths: i32) -> Self {
+        if thousandths < MIN {
+            Self(MIN)
+        } else if thousandths > MAX {
+            Self(MAX)
+        } else {
+            Self(thousandths)
+        }
+    }
+
+    /// Returns the number in thousandths.
+    #[must_use]
+    pub const fn thousandths(self) -> i32 {
+        self.0
+    }
+}
+
+impl<const MIN: i32, const MAX: i32> FromStr for Decimal<MIN, MAX> {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let unsigned = whole.strip_prefix('-').unwrap_or(whole);
+        let legal = !unsigned.is_empty() && digits(unsigned) && digits(fraction);
+        let thousandths = format!("{whole}{fraction:0<3}").parse();
+        match thousandths {
+            Ok(number) if legal && fraction.len() <= 3 && (MIN..=MAX).contains(&number) => {
+                Ok(Self(number))
+            }
+            _ => Err(Invalid(format!(
+                "`{}` is no number from {} to {} with up to three decimals",
+                text.escape_debug(),
+                decimal_text(MIN),
+                decimal_text(MAX)
+            ))),
+        }
+    }
+}
+
+fn decimal_text(thousandths: i32) -> String {
+    (f64::from(thousandths) / 1_000.0).to_string()
+}
+
+impl<const MIN: i32, const MAX: i32> Serialize for Decimal<MIN, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 1_000 == 0 {
+            serializer.serialize_i32(self.0 / 1_000)
+        } else {
+            serializer.serialize_f64(f64::from(self.0) / 1_000.0)
+        }
+    }
+}
+
+impl<'de, const MIN: i32, const MAX: i32> Deserialize<'de> for Decimal<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalar::new("a number"))
+    }
+}
+
+impl<const MIN: i32, const MAX: i32> JsonSchema for Decimal<MIN, MAX> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Decimal{MIN}To{MAX}").into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (least, most) = (f64::from(MIN) / 1_000.0, f64::from(MAX) / 1_000.0);
+        json_schema!({"type": "number", "minimum": least, "maximum": most})
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 #[error("{0}")]
 pub struct Invalid(pub(crate) String);
 
-/// Reads a value from its text; a whole number counts as its digits.
+/// Reads a value from its text; a number counts as its digits.
 pub(crate) struct Scalar<T> {
     expected: &'static str,
     value: PhantomData<T>,
@@ -43,6 +43,10 @@ impl<T: FromStr<Err = Invalid>> Visitor<'_> for Scalar<T> {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
         self.visit_str(&number.to_string())
     }
 

@@ -1,0 +1,116 @@
+//! The command line: one verb, one function.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{Config, Layers, Loaded, Needs};
+use crate::{logs, score};
+
+pub mod args;
+mod check;
+mod completions;
+mod config;
+pub mod exit;
+pub mod output;
+
+pub use exit::{Exit, Failure};
+pub use output::Output;
+
+use args::{Cli, ConfigArgs, Global, OutputFormat, ScoreArgs, Verb};
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let exit = if told.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            // A help that nobody reads is no failure.
+            drop(told.print());
+            return exit.into();
+        }
+    };
+    let mut output = Output::of_process(cli.global.color, cli.global.quiet);
+    let done = start_log(&cli.global, &output)
+        .and_then(|()| dispatch(&cli.verb, &mut output))
+        .and_then(|exit| output.finish().map(|()| exit));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if failure.has_message() {
+                output.error(&failure);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn start_log(global: &Global, output: &Output) -> Result<(), Failure> {
+    let usual = if global.quiet { "error" } else { "info" };
+    let filter = global.log_level.as_deref().unwrap_or(usual);
+    logs::start(global.log_format, filter, output.color)
+        .map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Run(_) => Err(not_built("run")),
+        Verb::Replay(_) => Err(not_built("replay")),
+        Verb::Demo(_) => Err(not_built("demo")),
+        Verb::Explain(_) => Err(not_built("explain")),
+        Verb::Score(args) => score(args, output),
+        Verb::Check(args) => check::check(args, output),
+        Verb::Config(verb) => config::config(verb, output),
+        Verb::Topics(_) => Err(not_built("topics")),
+        Verb::Completions(args) => completions::completions(args, output),
+    }
+}
+
+fn not_built(module: &str) -> Failure {
+    Failure::input(format!("not built yet: engine::{module}"))
+}
+
+fn topics_findings(_: &Config) -> Result<Vec<String>, Failure> {
+    Err(not_built("topics"))
+}
+
+/// Reads the configuration; what is wrong or worth a look goes to standard error.
+fn load(args: &ConfigArgs, needs: Needs, output: &mut Output) -> Result<Loaded, Failure> {
+    let layers = Layers::from_process(args.config.as_deref(), &args.set);
+    match Config::load(&layers, needs) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                output.warning(warning);
+            }
+            Ok(loaded)
+        }
+        Err(mistakes) => {
+            for mistake in &mistakes.0 {
+                output.error(mistake);
+            }
+            Err(Failure::told(Exit::Config))
+        }
+    }
+}
+
+fn score(args: &ScoreArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let options = score::Options {
+        membership: args.membership.clone(),
+        labels: args.labels.clone(),
+        incidents: args.incidents.clone(),
+        class: args.class.clone(),
+    };
+    let scores = score::score(&options).map_err(Failure::input)?;
+    match output.format(args.output, OutputFormat::Json) {
+        OutputFormat::Table => {
+            score::write_table(&scores, output.data()).map_err(output::written)?;
+        }
+        format @ (OutputFormat::Json | OutputFormat::Ndjson) => output.value(&scores, format)?,
+    }
+    Ok(Exit::Ok)
+}
