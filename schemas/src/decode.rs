@@ -1,6 +1,7 @@
 //! Records in: any bytes to a canonical alert, or an error that names the field.
 
 mod defender_cloud;
+mod microsoft;
 mod fusor;
 #[allow(dead_code, reason = "the decoders that use the rest of it follow")]
 mod json;
@@ -229,10 +230,7 @@ impl Reader<'_> {
             Wrapper::List(list) => list
                 .items()
                 .try_for_each(|inner| self.read(inner, wrappers)),
-            Wrapper::Text(text) => match text.embedded()? {
-                Some(document) => self.read(document.root(), wrappers),
-                None => Ok(()),
-            },
+            Wrapper::Text(text) => self.read(text.unfolded()?.root(), wrappers),
         }
     }
 
@@ -240,6 +238,7 @@ impl Reader<'_> {
         let record = Record {
             fields,
             envelope: self.envelope,
+            limits: self.limits,
         };
         let mut alert = match format {
             Format::Fusor => fusor::decode(&record),

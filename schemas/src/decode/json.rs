@@ -3,39 +3,20 @@
 //! Names are looked up without regard to ASCII case. A cursor knows its document, so the path of a field is
 //! worked out only when an error has to name it.
 
+mod value;
+
 use std::borrow::Cow;
-use std::fmt;
+use std::collections::BTreeSet;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
+pub(crate) use self::value::{Number, Value};
 use super::{DecodeError, Reason};
-use crate::time::Timestamp;
-
-/// How deep a record may nest. Real alerts stay below ten; walking 64 levels takes a few KiB of stack.
-const DEPTH_MAX: usize = 64;
+use crate::time::{Timestamp, parse_time};
 
 /// Bytes of a field name that an error repeats; longer names, and names no vendor would choose, show as `?`.
 const NAME_BYTES_MAX: usize = 64;
 
-/// A JSON value that borrows from the record wherever the text holds no escape.
-#[derive(Debug)]
-pub(crate) enum Value<'a> {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(Cow<'a, str>),
-    List(Vec<Self>),
-    /// Fields in the order given, repeated names included.
-    Object(Vec<(Cow<'a, str>, Self)>),
-}
-
-/// A JSON number as exact as it was written, up to 64 bits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Number {
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-}
+/// Up to how many fields are compared pair by pair.
+const FEW_FIELDS: usize = 64;
 
 /// A parsed text and where it lies in the record.
 #[derive(Debug)]
@@ -53,16 +34,12 @@ impl<'a> Document<'a> {
 
     /// Parses a text found at path `at` of a record.
     fn embedded(bytes: &'a [u8], at: String) -> Result<Self, DecodeError> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let parsed = Levels(DEPTH_MAX)
-            .deserialize(&mut reader)
-            .and_then(|root| reader.end().map(|()| root));
-        match parsed {
+        match value::parse(bytes) {
             Ok(root) => Ok(Self { root, at }),
-            Err(error) => Err(DecodeError {
+            Err(problem) => Err(DecodeError {
                 reason: Reason::NotJson,
                 field: if at.is_empty() { "/".into() } else { at },
-                problem: not_json(&error),
+                problem,
             }),
         }
     }
@@ -74,16 +51,6 @@ impl<'a> Document<'a> {
             value: &self.root,
         }
     }
-}
-
-/// Says what is wrong without the text that is wrong.
-fn not_json(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Data => "nested too deep",
-        serde_json::error::Category::Eof => "JSON ends early",
-        serde_json::error::Category::Io | serde_json::error::Category::Syntax => "not JSON",
-    };
-    format!("{what}, line {} column {}", error.line(), error.column())
 }
 
 /// A place in a document.
@@ -119,6 +86,16 @@ impl<'a> Node<'a> {
             Value::Bool(true) => Some(Cow::Borrowed("true")),
             Value::Bool(false) => Some(Cow::Borrowed("false")),
             Value::Null | Value::List(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// Returns trimmed text that was written as text; none if blank.
+    pub(crate) fn str(self) -> Option<&'a str> {
+        match self.value {
+            Value::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => {
+                None
+            }
         }
     }
 
@@ -163,6 +140,11 @@ impl<'a> Node<'a> {
         values.iter().map(move |value| Self { value, ..self })
     }
 
+    /// Returns whether the value is a list.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self.value, Value::List(_))
+    }
+
     /// Returns whether the value is null or blank text.
     pub(crate) fn blank(self) -> bool {
         match self.value {
@@ -172,28 +154,24 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Parses the JSON that this text holds; none if this is no text or blank.
-    pub(crate) fn embedded(self) -> Result<Option<Document<'a>>, DecodeError> {
-        match self.value {
-            Value::Text(text) if !text.trim().is_empty() => {
-                Document::embedded(text.as_bytes(), self.path()).map(Some)
-            }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Object(_) => Ok(None),
-        }
+    /// Returns what is here, parsed first where it is JSON inside a text.
+    pub(crate) fn unfolded(self) -> Result<Unfolded<'a>, DecodeError> {
+        let parsed = match self.str() {
+            Some(text) => Some(Document::embedded(text.as_bytes(), self.path())?),
+            None => None,
+        };
+        Ok(Unfolded {
+            given: self,
+            parsed,
+        })
     }
 
     /// Returns the time at this place.
     pub(crate) fn time(self) -> Result<Timestamp, DecodeError> {
-        let text = match self.text() {
-            Some(text) => text,
-            None => return Err(self.invalid("not a time")),
+        let Some(text) = self.text() else {
+            return Err(self.invalid("not a time"));
         };
-        text.parse().map_err(|_| self.invalid("not a time"))
+        parse_time(&text).map_err(|error| self.invalid(&error.to_string()))
     }
 
     /// Returns the error that this field has the wrong shape.
@@ -222,9 +200,23 @@ impl<'a> Node<'a> {
         if path.is_empty() { "/".into() } else { path }
     }
 
-    /// Whether two cursors stand at the same place.
-    pub(crate) fn same(self, other: Self) -> bool {
-        std::ptr::eq(self.value, other.value)
+    /// Returns a number that is this place's own in its document, to look it up by; it means nothing else.
+    pub(crate) fn place(self) -> usize {
+        std::ptr::from_ref(self.value).addr()
+    }
+}
+
+/// A value that may have been JSON inside a text.
+#[derive(Debug)]
+pub(crate) struct Unfolded<'a> {
+    given: Node<'a>,
+    parsed: Option<Document<'a>>,
+}
+
+impl Unfolded<'_> {
+    /// Returns the cursor at the value.
+    pub(crate) fn root(&self) -> Node<'_> {
+        self.parsed.as_ref().map_or(self.given, Document::root)
     }
 }
 
@@ -273,9 +265,33 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Returns a field whose very name is given twice.
+    pub(crate) fn repeated(self) -> Option<Node<'a>> {
+        if self.fields.len() > FEW_FIELDS {
+            let mut seen = BTreeSet::new();
+            return self
+                .fields()
+                .find(|(name, _)| !seen.insert(*name))
+                .map(|(_, node)| node);
+        }
+        let mut before = self.fields;
+        while let Some(((name, value), rest)) = before.split_last() {
+            if rest.iter().any(|(other, _)| other == name) {
+                return Some(Node { value, ..self.node });
+            }
+            before = rest;
+        }
+        None
+    }
+
     /// Returns the text of a field; none if it is missing, blank, a list or an object.
     pub(crate) fn text(self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name)?.text()
+    }
+
+    /// Returns the text of a field that was written as text; none if it is anything else or blank.
+    pub(crate) fn str(self, name: &str) -> Option<&'a str> {
+        self.get(name)?.str()
     }
 
     /// Returns the text of a field that identity is read from; none if it is missing or blank.
@@ -305,7 +321,7 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the object at a field; none if it is missing or no object.
-    pub(crate) fn object(self, name: &str) -> Option<Object<'a>> {
+    pub(crate) fn object(self, name: &str) -> Option<Self> {
         self.get(name)?.object()
     }
 
@@ -373,116 +389,6 @@ fn shown(name: &str) -> String {
         name.to_owned()
     } else {
         "?".to_owned()
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsigned(number) => number.fmt(f),
-            Self::Signed(number) => number.fmt(f),
-            Self::Float(number) => number.fmt(f),
-        }
-    }
-}
-
-/// Reads one value that may nest so many levels deep.
-#[derive(Clone, Copy)]
-struct Levels(usize);
-
-impl Levels {
-    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
-        let below = self.0.checked_sub(1).map(Self);
-        below.ok_or_else(|| E::custom("nested too deep"))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Levels {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Levels {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(Number::Unsigned(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(Number::Signed(value)))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(Number::Float(value)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
-        let below = self.below()?;
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(below)? {
-            values.push(value);
-        }
-        Ok(Value::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value<'de>, A::Error> {
-        let below = self.below()?;
-        let mut fields = Vec::new();
-        while let Some(name) = object.next_key_seed(Name)? {
-            fields.push((name, object.next_value_seed(below)?));
-        }
-        Ok(Value::Object(fields))
-    }
-}
-
-/// Reads a field's name.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(text))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every decoder does alike: the alert's frame, its tenant and times, and the bounds of what it holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::json::{Node, Object};
@@ -8,6 +9,7 @@ use crate::alert::{
     Alert, AlertActivity, AlertDisposition, AlertKind, AlertStatus, Provenance, Severity, Source,
     TimeQuality, Verdict,
 };
+use crate::attack::{Attack, is_known};
 use crate::entity::Entity;
 use crate::time::Timestamp;
 
@@ -23,6 +25,7 @@ pub(crate) struct Record<'a> {
     /// The alert as its vendor wrote it.
     pub(crate) fields: Object<'a>,
     pub(crate) envelope: &'a Envelope<'a>,
+    pub(crate) limits: &'a Limits,
 }
 
 /// What every alert needs.
@@ -114,9 +117,15 @@ impl Record<'_> {
         let Some(field) = field.filter(|field| !field.blank()) else {
             return Ok(DEFAULT_TENANT.to_owned());
         };
-        match field.text() {
-            Some(name) if tenant_name(&name) => Ok(name.into_owned()),
-            Some(_) | None => Err(field.invalid("not a tenant name")),
+        self.own_tenant(field, &field.text().unwrap_or_default())
+    }
+
+    /// Returns the tenant: the input's, else `name`, which `field` holds.
+    pub(crate) fn own_tenant(&self, field: Node<'_>, name: &str) -> Result<String, DecodeError> {
+        match self.envelope.tenant {
+            Some(tenant) => Ok(tenant.to_owned()),
+            None if tenant_name(name) => Ok(name.to_owned()),
+            None => Err(field.invalid("not a tenant name")),
         }
     }
 }
@@ -125,6 +134,13 @@ impl Record<'_> {
 pub(crate) fn tenant_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=TENANT_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Keeps a text that has no canonical field.
+pub(crate) fn label(alert: &mut Alert, name: &str, text: Option<Cow<'_, str>>) {
+    if let Some(text) = text {
+        alert.labels.insert(name.to_owned(), text.into_owned());
+    }
 }
 
 /// Notes something odd about a record, once.
@@ -167,6 +183,13 @@ pub(crate) fn bound(alert: &mut Alert, limits: &Limits) -> Result<(), DecodeErro
             alert.labels.pop_last();
         }
         warn(alert, "members_cut");
+    }
+    let unknown = |attack: &Attack| {
+        let tactic = attack.tactic_uid.as_deref();
+        tactic.is_some_and(|tactic| !is_known(tactic))
+    };
+    if alert.attacks.iter().any(unknown) {
+        warn(alert, "unknown_tactic");
     }
     if cut_values(alert, limits.value_bytes_max) {
         warn(alert, "values_cut");

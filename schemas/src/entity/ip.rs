@@ -123,7 +123,9 @@ fn unwrapped(address: IpAddr) -> IpAddr {
 
 fn v4_class(address: Ipv4Addr) -> IpClass {
     match address.octets() {
-        [0 | 127 | 224..=255, _, _, _] | [169, 254, _, _] => IpClass::Never,
+        [0 | 127 | 224..=239, _, _, _] | [169, 254, _, _] | [255, 255, 255, 255] => IpClass::Never,
+        // Reserved, and by clouds given to machines inside.
+        [240..=255, _, _, _] => IpClass::Private,
         [10, _, _, _] | [172, 16..=31, _, _] | [192, 168, _, _] => IpClass::Private,
         // Carrier-grade NAT and benchmarking networks.
         [100, 64..=127, _, _] | [198, 18 | 19, _, _] => IpClass::Private,
