@@ -12,6 +12,7 @@ mod sequence;
 mod rates;
 mod leases;
 mod order;
+pub mod explain;
 pub mod graph;
 
 pub use fusion::{Fusion, Output, Placement};
