@@ -34,7 +34,7 @@ pub use value::{Broker, Invalid, Listen, Loopback, Name, Network, Pointer, Topic
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Version of this format; 1.
+    /// Version of this format; default 1.
     pub version: Version,
     /// How to reach Kafka.
     pub kafka: Kafka,
@@ -92,6 +92,7 @@ pub enum Insecure {
 
 /// The consumer group's name.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(inline)]
 #[serde(transparent)]
 pub struct Group(Name);
 

@@ -120,7 +120,8 @@ impl JsonSchema for TenantRule {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let name = generator.subschema_for::<Name>();
         let pointer = generator.subschema_for::<Pointer>();
-        json_schema!({"oneOf": [
+        let title = "a name, {header: NAME}, {key: true} or {field: /POINTER}";
+        json_schema!({"title": title, "oneOf": [
             name,
             {"type": "object", "required": ["header"], "additionalProperties": false, "properties": {"header": name}},
             {"type": "object", "required": ["key"], "additionalProperties": false, "properties": {"key": {"const": true}}},

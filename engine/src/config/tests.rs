@@ -1,3 +1,5 @@
+mod reference;
+
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};

@@ -77,7 +77,8 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Count<MIN, MAX> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": MIN, "maximum": MAX})
+        let title = format!("a whole number from {MIN} to {MAX}");
+        json_schema!({"title": title, "type": "integer", "minimum": MIN, "maximum": MAX})
     }
 }
 
@@ -182,7 +183,8 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Size<MIN, MAX> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [
+        let title = format!("a size from {} to {}", size_text(MIN), size_text(MAX));
+        json_schema!({"title": title, "anyOf": [
             {"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$"},
             {"type": "integer", "minimum": MIN, "maximum": MAX},
         ]})
@@ -279,7 +281,9 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Interval<MIN, MAX> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]", "examples": ["100ms", "10m", "1h 30m"]})
+        let (least, most) = (interval_text(MIN), interval_text(MAX));
+        let title = format!("a length of time from {least} to {most}");
+        json_schema!({"title": title, "type": "string", "pattern": "^([0-9]|P)", "examples": ["100ms", "10m", "1h 30m"]})
     }
 }
 
@@ -361,6 +365,7 @@ impl<const MIN: i32, const MAX: i32> JsonSchema for Decimal<MIN, MAX> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let (least, most) = (f64::from(MIN) / 1_000.0, f64::from(MAX) / 1_000.0);
-        json_schema!({"type": "number", "minimum": least, "maximum": most})
+        let title = format!("a number from {least} to {most}");
+        json_schema!({"title": title, "type": "number", "minimum": least, "maximum": most})
     }
 }

@@ -80,7 +80,9 @@ macro_rules! text_value {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
+                let mut schema = json_schema!($schema);
+                schema.insert("title".to_owned(), $expected.into());
+                schema
             }
         }
     };
