@@ -7,6 +7,7 @@ mod client;
 pub use client::{Isolation, Outgoing, Record};
 
 use std::{
+    cell::{Ref, RefCell},
     fs,
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
@@ -35,7 +36,7 @@ pub struct Cluster {
 struct Node {
     id: usize,
     port: u16,
-    process: Option<Process>,
+    process: RefCell<Option<Process>>,
 }
 
 impl Cluster {
@@ -55,12 +56,12 @@ impl Cluster {
         }
         let folder = TempDir::with_prefix_in("kafka-", scratch()).unwrap();
         let ports = free_ports(num_nodes * 2);
-        let mut cluster = Self {
+        let cluster = Self {
             nodes: (0..num_nodes)
                 .map(|index| Node {
                     id: index + 1,
                     port: ports[index],
-                    process: None,
+                    process: RefCell::default(),
                 })
                 .collect(),
             libs,
@@ -93,19 +94,19 @@ impl Cluster {
     }
 
     /// Ends the broker `node` (from 0) at once, without a chance to write anything.
-    pub fn kill(&mut self, node: usize) {
+    pub fn kill(&self, node: usize) {
         self.nodes[node].process.take().unwrap().kill();
     }
 
     /// Starts a killed broker again on its own data and blocks until it serves.
-    pub fn restart(&mut self, node: usize) {
+    pub fn restart(&self, node: usize) {
         self.launch(node);
         self.wait_until_up(node);
     }
 
     /// Sends a signal to the broker `node`, such as [`Signal::Stop`].
     pub fn signal(&self, node: usize, signal: Signal) {
-        self.nodes[node].process.as_ref().unwrap().signal(signal);
+        self.process(node).signal(signal);
     }
 
     /// Runs one of Kafka's own command-line programs against the cluster and returns what it prints.
@@ -165,16 +166,24 @@ impl Cluster {
         Process::spawn("StorageTool", &mut command)
     }
 
-    fn launch(&mut self, node: usize) {
+    fn launch(&self, node: usize) {
         let mut command = self.java("kafka.Kafka", "INFO");
         command.arg(self.properties(node));
         let name = format!("broker {node}");
-        self.nodes[node].process = Some(Process::spawn(&name, &mut command));
+        self.nodes[node]
+            .process
+            .replace(Some(Process::spawn(&name, &mut command)));
     }
 
     fn wait_until_up(&self, node: usize) {
-        let process = self.nodes[node].process.as_ref().unwrap();
+        let process = self.process(node);
         process.wait_for_line("Kafka Server started", JAVA_LIMIT);
+    }
+
+    fn process(&self, node: usize) -> Ref<'_, Process> {
+        Ref::map(self.nodes[node].process.borrow(), |process| {
+            process.as_ref().unwrap()
+        })
     }
 
     fn java(&self, class: &str, log_level: &str) -> Command {

@@ -119,6 +119,11 @@ impl Process {
         self.reap()
     }
 
+    /// Returns whether the child has not ended yet.
+    pub fn is_running(&self) -> bool {
+        !self.output.lock().ended
+    }
+
     /// Kills the child and waits until it is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::Kill);

@@ -137,6 +137,19 @@ impl Cluster {
             .collect()
     }
 
+    /// Returns the offset of the next record of each partition of a topic.
+    pub fn ends(&self, topic: &str) -> Vec<i64> {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        (0..self.num_partitions(&consumer, topic))
+            .map(|partition| {
+                consumer
+                    .fetch_watermarks(topic, partition, LIMIT)
+                    .unwrap()
+                    .1
+            })
+            .collect()
+    }
+
     fn num_partitions(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
         let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
         let num = metadata.topics()[0].partitions().len();
