@@ -12,6 +12,7 @@ mod check;
 mod completions;
 mod config;
 pub mod exit;
+mod explain;
 pub mod output;
 
 pub use exit::{Exit, Failure};
@@ -62,7 +63,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
         Verb::Run(_) => Err(not_built("run")),
         Verb::Replay(_) => Err(not_built("replay")),
         Verb::Demo(_) => Err(not_built("demo")),
-        Verb::Explain(_) => Err(not_built("explain")),
+        Verb::Explain(args) => explain::explain(args, output),
         Verb::Score(args) => score(args, output),
         Verb::Check(args) => check::check(args, output),
         Verb::Config(verb) => config::config(verb, output),

@@ -18,3 +18,4 @@ pub mod http;
 pub mod replay;
 pub mod demo;
 pub mod score;
+pub mod explain;
