@@ -13,6 +13,11 @@ mod sniff;
 mod suricata;
 mod wazuh;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 use self::json::{Document, Node, Value};
 use self::record::Record;
 use self::sniff::Wrapper;

@@ -171,8 +171,11 @@ fn add_state(alert: &mut Alert, spelling: &Spelling<'_>) {
     }
     alert.confidence = microsoft::confidence(body);
     alert.correlation_hints.extend(text(body, "correlationKey"));
-    let extended = body.get("extendedProperties");
-    let extended = extended.and_then(Node::object).or(Some(body));
+    let extended = microsoft::extended(body);
+    let extended = extended
+        .as_ref()
+        .and_then(|extended| extended.root().object());
+    let extended = extended.or(Some(body));
     let action = extended.and_then(|extended| extended.str("actionTaken"));
     if let Some(word) = action {
         alert.disposition = microsoft::disposition(word);

@@ -116,6 +116,11 @@ pub(crate) fn add_unless_known(alert: &mut Alert, entity: Entity) {
     }
 }
 
+/// Returns what an alert says beside its own fields; text that is no JSON is none, for nothing in it is needed.
+pub(crate) fn extended(fields: Object<'_>) -> Option<Unfolded<'_>> {
+    fields.get("ExtendedProperties")?.unfolded().ok()
+}
+
 /// Returns the words of a list that may be a list, JSON inside a text, or a text with `,` or `;` between.
 pub(crate) fn words(list: Option<Node<'_>>) -> Vec<String> {
     let Some(list) = list else {
@@ -141,3 +146,6 @@ fn folded(word: &str) -> String {
         .map(|character| character.to_ascii_lowercase())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

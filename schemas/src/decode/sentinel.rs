@@ -14,8 +14,7 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     let native_uid = fields.required_text("SystemAlertId")?.into_owned();
     let name = text(fields, "AlertName").or_else(|| text(fields, "DisplayName"));
     let title = text(fields, "DisplayName").or_else(|| name.clone());
-    let extended = fields.get("ExtendedProperties").map(Node::unfolded);
-    let extended = extended.transpose()?;
+    let extended = microsoft::extended(fields);
     let extended = extended
         .as_ref()
         .and_then(|extended| extended.root().object());

@@ -142,6 +142,8 @@ struct Name {
     text: Option<String>,
     nt_domain: Option<String>,
     dns_domain: Option<String>,
+    /// What stands before the `@` of the UPN, where that need not be the name.
+    upn_prefix: Option<String>,
     upn_suffix: Option<String>,
     local: bool,
 }
@@ -158,10 +160,11 @@ impl Name {
         if let Some(text) = text {
             name.split(&text);
         }
-        if let Some((_, suffix)) = usable(fields.upn)
+        if let Some((prefix, suffix)) = usable(fields.upn)
             .as_deref()
             .and_then(|upn| upn.rsplit_once('@'))
         {
+            name.upn_prefix = Some(lower(prefix.trim())).filter(|prefix| !prefix.is_empty());
             name.upn_suffix = domain_of(suffix).or(name.upn_suffix);
         }
         name.sort_domain(fields.host);
@@ -215,6 +218,7 @@ impl Name {
             return;
         };
         if let Some(suffix) = &self.upn_suffix {
+            let name = self.upn_prefix.as_deref().unwrap_or(name);
             entity.add_key(format!("account:upn:{}@{}", part(name), part(suffix)));
             if let Some((guest, home)) = guest_home(name) {
                 entity.add_key(format!("account:upn:{}@{}", part(guest), part(home)));
@@ -242,6 +246,7 @@ impl Name {
             ("name", &self.text),
             ("nt_domain", &self.nt_domain),
             ("dns_domain", &self.dns_domain),
+            ("upn_prefix", &self.upn_prefix),
             ("upn_suffix", &self.upn_suffix),
         ];
         for (name, value) in found {
@@ -254,7 +259,10 @@ impl Name {
     fn display(&self, fields: &AccountFields<'_>) -> String {
         let name = self.text.as_deref();
         let shown = match (name, &self.upn_suffix, &self.nt_domain) {
-            (Some(name), Some(suffix), _) => Some(format!("{name}@{suffix}")),
+            (Some(name), Some(suffix), _) => {
+                let name = self.upn_prefix.as_deref().unwrap_or(name);
+                Some(format!("{name}@{suffix}"))
+            }
             (Some(name), None, Some(domain)) => Some(format!("{domain}\\{name}")),
             (Some(name), None, None) => Some(name.to_owned()),
             (None, ..) => None,

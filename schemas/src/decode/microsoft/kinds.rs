@@ -69,9 +69,9 @@ fn account(object: Object<'_>, context: &Context<'_>) -> Option<Entity> {
         .str("UserPrincipalName")
         .or_else(|| object.str("Upn"));
     // Defender XDR writes the person's name here and the account's own beside it.
-    let name = object
-        .str("Name")
-        .filter(|name| upn.is_none() || !name.contains(' '));
+    let name = object.str("Name");
+    let person = name.filter(|name| upn.is_some() && name.contains(' '));
+    let name = name.filter(|_| person.is_none());
     let mut entity = entity::account(&AccountFields {
         name: object.str("AccountName").or(name),
         nt_domain: object.str("NTDomain").or_else(|| object.str("DomainName")),
@@ -88,12 +88,12 @@ fn account(object: Object<'_>, context: &Context<'_>) -> Option<Entity> {
     keep(
         &mut entity,
         object,
-        &[
-            ("display_name", "DisplayName"),
-            ("full_name", "Name"),
-            ("logon_id", "LogonId"),
-        ],
+        &[("display_name", "DisplayName"), ("logon_id", "LogonId")],
     );
+    if let Some(person) = person {
+        let shown = entity.identifiers.entry("display_name".to_owned());
+        shown.or_insert_with(|| person.to_owned());
+    }
     Some(entity)
 }
 

@@ -167,6 +167,10 @@ impl<'a> Mentions<'a> {
             let Some(hash) = self.resolve(hash) else {
                 continue;
             };
+            let kind = hash.str("Type").map(folded);
+            if kind.is_some_and(|kind| kind != "filehash") {
+                continue;
+            }
             match self.seen.get(&hash.node().place()) {
                 Some(Seen::Read(Some(index))) => return Some(*index),
                 Some(Seen::Read(None) | Seen::Open) => continue,
@@ -207,7 +211,9 @@ impl<'a> Mentions<'a> {
             key: key.and_then(|key| self.entities.get(key)),
         };
         let mut made = kinds::entities(object, &context).into_iter();
-        let mut entity = made.next()?;
+        let Some(mut entity) = made.next() else {
+            return self.warn("unusable_entity");
+        };
         entity.role = role(object);
         let own_host = own_host.filter(|_| entity.kind != EntityKind::Host.word());
         entity.parent = own_host
