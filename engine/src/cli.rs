@@ -14,11 +14,12 @@ mod config;
 pub mod exit;
 mod explain;
 pub mod output;
+mod replay;
 
 pub use exit::{Exit, Failure};
 pub use output::Output;
 
-use args::{Cli, ConfigArgs, Global, OutputFormat, ScoreArgs, Verb};
+use args::{Cli, ConfigArgs, OutputFormat, ScoreArgs, Verb};
 
 /// Runs the command line of this process.
 #[must_use]
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut output = Output::of_process(cli.global.color, cli.global.quiet);
-    let done = start_log(&cli.global, &output)
+    let done = start_log(&cli, &output)
         .and_then(|()| dispatch(&cli.verb, &mut output))
         .and_then(|exit| output.finish().map(|()| exit));
     match done {
@@ -51,8 +52,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start_log(global: &Global, output: &Output) -> Result<(), Failure> {
-    let usual = if global.quiet { "error" } else { "info" };
+fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    let global = &cli.global;
+    // What a service tells of its comings and goings only disturbs the answer of a command.
+    let usual = match cli.verb {
+        _ if global.quiet => "error",
+        Verb::Run(_) => "info",
+        Verb::Replay(_)
+        | Verb::Demo(_)
+        | Verb::Explain(_)
+        | Verb::Score(_)
+        | Verb::Check(_)
+        | Verb::Config(_)
+        | Verb::Topics(_)
+        | Verb::Completions(_) => "warn",
+    };
     let filter = global.log_level.as_deref().unwrap_or(usual);
     logs::start(global.log_format, filter, output.color)
         .map_err(|error| Failure::new(Exit::Usage, error))
@@ -61,7 +75,7 @@ fn start_log(global: &Global, output: &Output) -> Result<(), Failure> {
 fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Run(_) => Err(not_built("run")),
-        Verb::Replay(_) => Err(not_built("replay")),
+        Verb::Replay(args) => replay::replay(args, output),
         Verb::Demo(_) => Err(not_built("demo")),
         Verb::Explain(args) => explain::explain(args, output),
         Verb::Score(args) => score(args, output),

@@ -56,8 +56,6 @@ pub struct Options {
     pub settings: Arc<Settings>,
     /// Bounds on one record.
     pub limits: Limits,
-    /// Tenants at once, more are refused.
-    pub tenants_max: usize,
     /// Threads, at least 1.
     pub threads: usize,
     /// Whether the membership is asked for.
@@ -191,7 +189,7 @@ fn worker_config(options: &Options, sources: Sources) -> WorkerConfig {
         },
         shard: ShardConfig {
             settings: Arc::clone(&options.settings),
-            tenants_max: options.tenants_max,
+            tenants_max: TENANTS_MAX,
             threads: options.threads,
         },
         publisher: Publisher {
@@ -302,6 +300,7 @@ const BINDINGS: &str = "1-bindings";
 const ALERTS: &str = "2-alerts";
 const INCIDENTS: &str = "incidents";
 const DEAD_LETTERS: &str = "dead-letters";
+const TENANTS_MAX: usize = 10_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]

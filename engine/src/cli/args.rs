@@ -53,7 +53,7 @@ pub struct Global {
     /// Form of the log on standard error; auto is text on a terminal, else JSON
     #[arg(long, global = true, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or a filter as in RUST_LOG [default: info]
+    /// What is logged: a level, or a filter as in RUST_LOG [default: info for run, else warn]
     #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG")]
     pub log_level: Option<String>,
 }

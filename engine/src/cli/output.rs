@@ -58,6 +58,11 @@ impl Output {
         &mut *self.data
     }
 
+    /// Returns the writer of what is said beside the data.
+    pub fn notes(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.notes
+    }
+
     /// Writes one line of data.
     ///
     /// # Errors

@@ -89,11 +89,14 @@ fn an_alert_ends_in_the_thread_its_own_went_into_however_often() {
 
 #[test]
 fn an_episode_alone_in_its_thread_is_single_whatever_its_repeats() {
-    check("a x 0\na y 0\no 0", expect![[r#"
+    check(
+        "a x 0\na y 0\no 0",
+        expect![[r#"
         x single 0 0 -
         y single 0 0 -
         Dispositions { correlated: 0, single: 2, duplicate: 0, late: 0, dead_letter: 0 }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -127,12 +130,15 @@ fn late_is_who_came_late_and_stayed_alone() {
 
 #[test]
 fn a_refused_record_has_a_reason_and_nothing_else() {
-    check("x\na x 0\nx\no 0", expect![[r#"
+    check(
+        "x\na x 0\nx\no 0",
+        expect![[r#"
         - dead_letter - - - not_json
         x single 0 0 -
         - dead_letter - - - not_json
         Dispositions { correlated: 0, single: 1, duplicate: 0, late: 0, dead_letter: 2 }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
