@@ -50,7 +50,8 @@ fn check(script: &str, expected: Expect) {
     }
     ledger.settle();
     let mut text = String::new();
-    let last = |id: Option<Uuid>| id.map_or("-".to_owned(), |id| (id.as_u128() - 1).to_string());
+    let last =
+        |id: Option<Uuid>| id.map_or_else(|| "-".to_owned(), |id| (id.as_u128() - 1).to_string());
     for entry in ledger.entries() {
         let (alert, reason) = (entry.alert.unwrap_or("-"), entry.reason.unwrap_or(""));
         let (episode, thread, incident) = (
