@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use correlators::explain::visible::visible;
 use schemas::alert::Severity;
 use schemas::encode::incident_json;
 use schemas::incident::Incident;
@@ -33,7 +34,7 @@ pub fn write_table(incidents: &[Arc<Incident>], out: &mut dyn Write) -> io::Resu
     }
     let tenants = incidents
         .iter()
-        .map(|incident| printable(&incident.tenant).chars().count());
+        .map(|incident| visible(&incident.tenant).chars().count());
     let width = tenants
         .max()
         .unwrap_or(0)
@@ -53,7 +54,7 @@ pub fn write_table(incidents: &[Arc<Incident>], out: &mut dyn Write) -> io::Resu
             incident.alert_count,
             short(&incident.first_activity_time.to_string(), 19),
             incident.id,
-            printable(&incident.title),
+            visible(&incident.title),
         )?;
     }
     Ok(())
@@ -122,7 +123,7 @@ pub fn write_summary(
             incident.risk,
             incident.id,
             short(&incident.tenant, TENANT_CHARS_MAX),
-            printable(&incident.title),
+            visible(&incident.title),
             incident.alert_count
         )?;
     }
@@ -141,27 +142,9 @@ fn by_word<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
     }
 }
 
-/// Makes text from alerts safe to show: what could steer a terminal or turn the reading direction is replaced.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let steers = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars()
-        .map(|letter| {
-            if steers(letter) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                letter
-            }
-        })
-        .collect()
-}
-
-/// Returns the printable beginning of a text.
+/// Returns the beginning of a text, safe to show.
 fn short(text: &str, chars_max: usize) -> String {
-    printable(text).chars().take(chars_max).collect()
+    visible(text).chars().take(chars_max).collect()
 }
 
 const TENANT_CHARS_MAX: usize = 24;
