@@ -3,7 +3,9 @@
 //! The shape is that of `avro/alert.avsc`; a test holds the two together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{self, DeserializeSeed, EnumAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
@@ -125,11 +127,12 @@ pub struct Provenance {
     pub warnings: Vec<String>,
 }
 
-/// Defines a closed set of words: its enum, the wire word of each, and the reader that keeps what it does not know.
+/// Defines a closed set of words: its enum, the wire word of each, and its reader, for which the word of a newer
+/// writer is `unknown` or, in an enum without that word, the default.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? } default $default:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
         }
@@ -149,12 +152,55 @@ macro_rules! words {
             fn default() -> Self { Self::$default }
         }
 
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let of = |word: &str| {
+                    let found = |name: &str| Self::ALL.iter().copied().find(|known| known.word() == name);
+                    found(word).or_else(|| found("unknown")).unwrap_or_default()
+                };
+                deserializer.deserialize_enum(
+                    stringify!($name),
+                    &[$($word),+],
+                    $crate::alert::WordVisitor(of),
+                )
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.word()) }
         }
     };
 }
 pub(crate) use words;
+
+/// Reads a word without copying it, by the function that knows what it stands for.
+pub(crate) struct WordVisitor<F>(pub(crate) F);
+
+impl<'de, T, F: Fn(&str) -> T> Visitor<'de> for WordVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<T, E> {
+        Ok((self.0)(word))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<T, A::Error> {
+        let (value, variant) = access.variant_seed(self)?;
+        variant.unit_variant()?;
+        Ok(value)
+    }
+}
+
+impl<'de, T, F: Fn(&str) -> T> DeserializeSeed<'de> for WordVisitor<F> {
+    type Value = T;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
 
 words! {
     /// What a record says happened to the alert.

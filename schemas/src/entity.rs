@@ -140,7 +140,7 @@ impl Entity {
         let key = self
             .strong_keys()
             .next()
-            .or(self.weak_keys.first().map(String::as_str));
+            .or_else(|| self.weak_keys.first().map(String::as_str));
         text::cut(known.map(String::as_str).or(key).unwrap_or_default())
     }
 }

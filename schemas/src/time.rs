@@ -14,8 +14,8 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The earliest moment that RFC 3339 can write: year 0.
     pub const MIN: Self = Self(-62_167_219_200_000);
-    /// The latest moment that RFC 3339 can write: the end of year 9999.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The latest moment that RFC 3339 can write with any offset: 9999-12-30T22:00:00.000Z.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// Returns the milliseconds since the epoch.
     #[must_use]
@@ -81,7 +81,7 @@ pub enum TimeError {
     /// Neither a date with a time nor a number.
     #[error("not a time")]
     NotATime,
-    /// Before year 0 or after year 9999.
+    /// Outside [`Timestamp::MIN`] and [`Timestamp::MAX`].
     #[error("time out of range")]
     OutOfRange,
 }
@@ -174,7 +174,7 @@ fn in_range(millis: i64) -> Result<Timestamp, TimeError> {
 fn date_time(text: &str) -> Result<Timestamp, TimeError> {
     let text = text
         .strip_suffix(" UTC")
-        .or(text.strip_suffix(" GMT"))
+        .or_else(|| text.strip_suffix(" GMT"))
         .unwrap_or(text);
     let (local, zone) = split_zone(text);
     let (date, time) = match local.split_once(['T', 't', ' ']) {

@@ -181,7 +181,7 @@ impl Name {
         }
         let rest = match rest.rsplit_once('@') {
             Some((prefix, suffix)) if !prefix.is_empty() => {
-                self.upn_suffix = domain_of(suffix).or(self.upn_suffix.take());
+                self.upn_suffix = domain_of(suffix).or_else(|| self.upn_suffix.take());
                 prefix
             }
             _ => rest,

@@ -1,7 +1,5 @@
 //! Entities by the tenant's own names: what a person writes in the friendly canonical JSON.
 
-use crate::time::Timestamp;
-
 use super::account::{AccountFields, account};
 use super::cloud::{
     CloudApplicationFields, K8sObjectFields, SecurityGroupFields, cloud_application,
@@ -130,103 +128,61 @@ fn by_value(known: EntityKind, kind: &str, value: &str) -> Option<Entity> {
 /// Makes an entity of one further name alone, for its keys.
 fn by_alt(known: EntityKind, name: &str, text: &str) -> Option<Entity> {
     let value = Some(text);
-    match known {
-        EntityKind::Account => account(&match name {
-            "sid" => AccountFields {
-                sid: value,
-                ..AccountFields::default()
-            },
-            "aad" | "aad_user_id" | "oid" | "object_id" => AccountFields {
-                aad_user_id: value,
-                ..AccountFields::default()
-            },
-            "object_guid" => AccountFields {
-                object_guid: value,
-                ..AccountFields::default()
-            },
-            "puid" => AccountFields {
-                puid: value,
-                ..AccountFields::default()
-            },
-            "upn" | "upn2" | "nt" | "name" => account_fields(text),
-            _ => return None,
+    match (known, name) {
+        (EntityKind::Account, _) => account(&account_alt(name, text)?),
+        (EntityKind::Host, _) => host(&host_alt(name, text)?),
+        (EntityKind::File, "sha1" | "sha256" | "md5") => file(&FileFields {
+            hash: value,
+            ..FileFields::default()
         }),
-        EntityKind::Host => host(&match name {
-            "fqdn" | "dns" => HostFields {
-                fqdn: value,
-                ..HostFields::default()
-            },
-            "hostname" | "name" | "nt" => HostFields {
-                hostname: value,
-                ..HostFields::default()
-            },
-            "azure_id" | "azure" | "arm" => HostFields {
-                azure_id: value,
-                ..HostFields::default()
-            },
-            "device_id" | "entra" => HostFields {
-                device_id: value,
-                ..HostFields::default()
-            },
-            "mde" | "mde_device_id" => HostFields {
-                agent: Some(("mde", text)),
-                ..HostFields::default()
-            },
-            "agent" | "agent_id" => HostFields {
-                agent: Some(("agent", text)),
-                ..HostFields::default()
-            },
-            "mac" => HostFields {
-                mac: value,
-                ..HostFields::default()
-            },
-            _ => return None,
+        (EntityKind::File, "path") => file(&FileFields {
+            path: value,
+            ..FileFields::default()
         }),
-        EntityKind::File => match name {
-            "sha1" | "sha256" | "md5" => file(&FileFields {
-                hash: value,
-                ..FileFields::default()
-            }),
-            "path" => file(&FileFields {
-                path: value,
-                ..FileFields::default()
-            }),
-            _ => None,
-        },
-        EntityKind::FileHash => filehash(Some(name), text),
-        EntityKind::Mailbox if matches!(name, "mailbox" | "upn") => mailbox(text),
-        EntityKind::CloudApplication if matches!(name, "app" | "app_id") => {
+        (EntityKind::FileHash, _) => filehash(Some(name), text),
+        (EntityKind::Mailbox, "mailbox" | "upn") => mailbox(text),
+        (EntityKind::CloudApplication, "app" | "app_id") => {
             cloud_application(&CloudApplicationFields {
                 app_id: value,
                 ..CloudApplicationFields::default()
             })
         }
-        EntityKind::Process => match name {
-            "image" => process(&ProcessFields {
-                image: value,
-                start: None::<Timestamp>,
-                ..ProcessFields::default()
-            }),
-            _ => None,
-        },
-        EntityKind::Mailbox
-        | EntityKind::Ip
-        | EntityKind::Url
-        | EntityKind::Dns
-        | EntityKind::MailMessage
-        | EntityKind::CloudResource
-        | EntityKind::CloudApplication
-        | EntityKind::SecurityGroup
-        | EntityKind::RegistryKey
-        | EntityKind::RegistryValue
-        | EntityKind::Malware
-        | EntityKind::IotDevice
-        | EntityKind::Container
-        | EntityKind::K8sObject
-        | EntityKind::NetworkConnection
-        | EntityKind::Vulnerability
-        | EntityKind::Other => None,
+        (EntityKind::Process, "image") => process(&ProcessFields {
+            image: value,
+            ..ProcessFields::default()
+        }),
+        _ => None,
     }
+}
+
+fn account_alt<'a>(name: &str, text: &'a str) -> Option<AccountFields<'a>> {
+    let value = Some(text);
+    let mut fields = AccountFields::default();
+    match name {
+        "sid" => fields.sid = value,
+        "aad" | "aad_user_id" | "oid" | "object_id" => fields.aad_user_id = value,
+        "object_guid" => fields.object_guid = value,
+        "puid" => fields.puid = value,
+        "upn" | "upn2" | "nt" | "name" => fields.name = value,
+        _ => return None,
+    }
+    Some(fields)
+}
+
+fn host_alt<'a>(name: &str, text: &'a str) -> Option<HostFields<'a>> {
+    let value = Some(text);
+    let mut fields = HostFields::default();
+    match name {
+        "fqdn" | "dns" => fields.fqdn = value,
+        "hostname" | "name" | "nt" => fields.hostname = value,
+        "azure_id" | "azure" | "arm" => fields.azure_id = value,
+        "device_id" | "entra" => fields.device_id = value,
+        "mde" | "mde_device_id" => fields.agent = Some(("mde", text)),
+        "agent" | "agent_id" => fields.agent = Some(("agent", text)),
+        "mac" => fields.mac = value,
+        _ => return None,
+    }
+    Some(fields)
 }
 
 fn account_fields(value: &str) -> AccountFields<'_> {
