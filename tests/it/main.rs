@@ -5,5 +5,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod cli;
 mod kafka;
 mod tidy;

@@ -99,13 +99,13 @@ pub enum Verb {
     /// Say why an alert is in its incident, and what holds the incident together
     #[command(after_help = examples(&[
         "fusor explain 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90 --from incidents.ndjson",
-        "fusor explain 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90 --alert edr:a1 --api http://127.0.0.1:8464",
+        "fusor explain 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90 --api http://127.0.0.1:8464",
     ]))]
     Explain(ExplainArgs),
     /// Compare a replay's threads and incidents with labels
     #[command(after_help = examples(&[
         "fusor score --membership membership.ndjson --labels labels.ndjson",
-        "fusor score --membership membership.ndjson --labels labels.ndjson --incidents incidents.ndjson -o json",
+        "fusor score --membership membership.ndjson --labels labels.ndjson -o json",
     ]))]
     Score(ScoreArgs),
     /// Check the configuration, and that Kafka is as it says

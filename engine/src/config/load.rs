@@ -226,11 +226,20 @@ impl<'a> Reading<'a> {
     /// Notes a mistake at the path.
     pub(super) fn mistake(&mut self, tree: &Node, path: Vec<Step>, message: String) {
         let (key, value) = tree.locate(&path);
+        // Where nothing of the path is written, no line is to blame.
+        let unwritten = path
+            .first()
+            .is_some_and(|step| tree.get(std::slice::from_ref(step)).is_none());
         // A message that names the key is about the key, any other about its value.
         let names_key =
             matches!(path.last(), Some(Step::Key(key)) if message.contains(&format!("`{key}`")));
         let origin = if names_key { key } else { value };
-        let mut mistake = Mistake::new(message, self.source(origin));
+        let source = if unwritten {
+            Source::Nowhere
+        } else {
+            self.source(origin)
+        };
+        let mut mistake = Mistake::new(message, source);
         mistake.help = nearest(&mistake.message);
         self.mistakes.push((path, mistake));
     }

@@ -72,17 +72,9 @@ fn running_needs_a_broker_and_an_input() {
     check_to_run(
         "group: a\n",
         expect![[r#"
-        error: no broker is given: set kafka.brokers, as in [localhost:9092]
-         --> fusor.yaml:1:1
-          |
-        1 | group: a
-          | ^
+            error: no broker is given: set kafka.brokers, as in [localhost:9092]
 
-        error: no input is given: set inputs, as in [{topic: alerts}]
-         --> fusor.yaml:1:1
-          |
-        1 | group: a
-          | ^"#]],
+            error: no input is given: set inputs, as in [{topic: alerts}]"#]],
     );
     check_to_run(
         "kafka: {brokers: [localhost]}\ninputs: [{topic: 'a b'}]\n",
