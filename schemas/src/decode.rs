@@ -1,10 +1,11 @@
 //! Records in: any bytes to a canonical alert, or an error that names the field.
 
 mod defender_cloud;
-mod microsoft;
+mod entities;
 mod fusor;
 #[allow(dead_code, reason = "the decoders that use the rest of it follow")]
 mod json;
+mod microsoft;
 mod ocsf;
 #[allow(dead_code, reason = "the decoders that use it follow")]
 mod record;
@@ -12,6 +13,7 @@ mod sentinel;
 mod sniff;
 mod suricata;
 mod wazuh;
+mod words;
 
 #[cfg(test)]
 mod testing;
@@ -258,3 +260,6 @@ impl Reader<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod cases;

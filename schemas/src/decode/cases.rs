@@ -1,0 +1,355 @@
+//! Cases of `fusor`, OCSF, Suricata and Wazuh: a record of our own, the alert or the error expected beside it.
+
+mod data;
+mod smoke;
+
+use std::path::PathBuf;
+
+use super::{DecodeError, Envelope, Format, Limits, Reason, decode};
+use crate::alert::Alert;
+
+const ENVELOPE: Envelope<'_> = Envelope {
+    topic: "alerts",
+    partition: 2,
+    offset: 40,
+    timestamp: None,
+    tenant: None,
+};
+
+/// Decodes `cases/<name>.json`, with the format detected, and compares with `cases/<name>.expected.json`.
+#[track_caller]
+fn check(name: &str) {
+    let file = |ending: &str| -> PathBuf {
+        let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cases");
+        cases.join(format!("{name}.{ending}"))
+    };
+    let record = std::fs::read(file("json")).unwrap();
+    let text = match decode(&record, None, &ENVELOPE, &Limits::default()) {
+        Ok(alerts) => serde_json::to_string_pretty(&alerts).unwrap(),
+        Err(error) => format!("{} {error}", error.reason.word()),
+    };
+    expect_test::expect_file![file("expected.json")].assert_eq(&format!("{text}\n"));
+}
+
+/// Decodes a record that must be refused, and compares the reason and the text of the error.
+#[track_caller]
+fn refused(format: Format, record: &str, expected: &str) {
+    let error = one(format, record).unwrap_err();
+    assert_eq!(format!("{} {error}", error.reason.word()), expected);
+}
+
+fn one(format: Format, record: &str) -> Result<Alert, DecodeError> {
+    let alerts = decode(
+        record.as_bytes(),
+        Some(format),
+        &ENVELOPE,
+        &Limits::default(),
+    );
+    alerts.map(|mut alerts| alerts.remove(0))
+}
+
+#[test]
+fn fusor_needs_id_time_and_title_only() {
+    check("fusor/minimal");
+}
+
+#[test]
+fn fusor_reads_every_field_and_keeps_unknown_ones_as_labels() {
+    check("fusor/full");
+}
+
+#[test]
+fn fusor_keeps_unknown_words_and_leaves_out_what_names_nothing() {
+    check("fusor/hostile");
+}
+
+#[test]
+fn ocsf_finding_needs_uid_and_time_only() {
+    check("ocsf/minimal");
+}
+
+#[test]
+fn ocsf_finding_with_every_profile() {
+    check("ocsf/full");
+}
+
+#[test]
+fn ocsf_twins_observables_and_types_stand_in_for_what_is_missing() {
+    check("ocsf/datetime_twins");
+}
+
+#[test]
+fn ocsf_odd_values_are_left_out() {
+    check("ocsf/hostile");
+}
+
+#[test]
+fn ocsf_event_marked_as_alert() {
+    check("ocsf/process_activity_alert");
+}
+
+#[test]
+fn ocsf_vulnerability_is_no_detection() {
+    check("ocsf/vulnerability");
+}
+
+#[test]
+fn ocsf_incident_links_its_findings() {
+    check("ocsf/incident");
+}
+
+#[test]
+fn suricata_without_metadata_is_read_by_ports_and_address_ranges() {
+    check("suricata/minimal");
+}
+
+#[test]
+fn suricata_beacon_makes_the_client_the_target_and_the_server_c2() {
+    check("suricata/full");
+}
+
+#[test]
+fn suricata_rule_names_its_target() {
+    check("suricata/rule_target");
+}
+
+#[test]
+fn suricata_odd_values_are_left_out() {
+    check("suricata/hostile");
+}
+
+#[test]
+fn wazuh_needs_little() {
+    check("wazuh/minimal");
+}
+
+#[test]
+fn wazuh_windows_event_and_integrity_check() {
+    check("wazuh/full");
+}
+
+#[test]
+fn wazuh_passes_a_suricata_alert_on() {
+    check("wazuh/suricata_nested");
+}
+
+#[test]
+fn wazuh_manager_is_an_observer() {
+    check("wazuh/manager_itself");
+}
+
+#[test]
+fn wazuh_odd_values_are_left_out() {
+    check("wazuh/hostile");
+}
+
+#[test]
+fn ocsf_refuses_security_findings_by_name() {
+    refused(
+        Format::Ocsf,
+        r#"{"class_uid": 2001, "finding": {"uid": "x", "title": "y"}}"#,
+        "unsupported_class /class_uid: class 2001 (security finding) is not supported; send 2004 (detection finding)",
+    );
+}
+
+#[test]
+fn ocsf_refuses_events_that_are_no_alerts() {
+    for record in [
+        r#"{"class_uid": 1007}"#,
+        r#"{"class_uid": "1007", "is_alert": false}"#,
+    ] {
+        refused(
+            Format::Ocsf,
+            record,
+            "unsupported_class /class_uid: class 1007 is supported only with is_alert",
+        );
+    }
+}
+
+#[test]
+fn suricata_refuses_other_events() {
+    refused(
+        Format::Suricata,
+        r#"{"event_type": "flow", "timestamp": "2026-03-02T09:15:00Z", "flow_id": 1}"#,
+        "unsupported_class /event_type: this event_type is not supported; send alert",
+    );
+}
+
+#[test]
+fn a_missing_field_is_named_in_its_vendors_spelling() {
+    for (format, record, field) in MISSING {
+        refused(*format, record, &format!("missing_field {field}: missing"));
+    }
+}
+
+#[test]
+fn a_field_of_the_wrong_shape_is_named_and_its_text_is_not() {
+    for (format, record, expected) in INVALID {
+        refused(*format, record, &format!("invalid_field {expected}"));
+    }
+}
+
+#[test]
+fn the_inputs_tenant_wins_over_the_records() {
+    let record = br#"{"id":"a","tenant":"said","time":"2026-03-02T09:15:00Z","title":"b"}"#;
+    let envelope = Envelope {
+        tenant: Some("decided"),
+        ..ENVELOPE
+    };
+    let alerts = decode(record, None, &envelope, &Limits::default()).unwrap();
+    assert_eq!(alerts[0].tenant, "decided");
+}
+
+#[test]
+fn one_alert_of_ocsf_in_seconds_and_in_milliseconds_is_the_same() {
+    let record =
+        |time: &str| format!(r#"{{"class_uid":2004,"time":{time},"finding_info":{{"uid":"f"}}}}"#);
+    let [seconds, millis] = ["1772442900", "1772442900000"].map(record);
+    let of = |record: &str| one(Format::Ocsf, record).unwrap();
+    assert_eq!(of(&seconds), of(&millis));
+    assert_eq!(Reason::UnsupportedClass.word(), "unsupported_class");
+}
+
+/// Records that are refused, and the missing field.
+const MISSING: &[(Format, &str, &str)] = &[
+    (Format::Fusor, r#"{"id":"a","title":"b"}"#, "/time"),
+    (
+        Format::Fusor,
+        r#"{"id":" ","time":"2026-03-02T09:15:00Z","title":"b"}"#,
+        "/id",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"time":1772442900000}"#,
+        "/finding_info",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"time":1772442900000,"finding_info":{}}"#,
+        "/finding_info/uid",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"finding_info":{"uid":"f"}}"#,
+        "/time",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2005,"time":1772442900000,"metadata":{}}"#,
+        "/metadata/uid",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":1007,"is_alert":true,"time":1}"#,
+        "/metadata",
+    ),
+    (
+        Format::Suricata,
+        r#"{"event_type":"alert","alert":{"signature_id":1}}"#,
+        "/timestamp",
+    ),
+    (
+        Format::Suricata,
+        r#"{"event_type":"alert","timestamp":"2026-03-02T09:15:00Z","alert":{}}"#,
+        "/alert/signature_id",
+    ),
+    (
+        Format::Suricata,
+        r#"{"event_type":"alert","timestamp":"2026-03-02T09:15:00Z"}"#,
+        "/alert",
+    ),
+    (
+        Format::Wazuh,
+        r#"{"id":"1.2","timestamp":"2026-03-02T09:15:00Z"}"#,
+        "/rule",
+    ),
+    (
+        Format::Wazuh,
+        r#"{"id":"1.2","timestamp":"2026-03-02T09:15:00Z","rule":{"level":3}}"#,
+        "/rule/id",
+    ),
+    (
+        Format::Wazuh,
+        r#"{"id":"1.2","rule":{"id":"1","level":3}}"#,
+        "/timestamp",
+    ),
+    (
+        Format::Wazuh,
+        r#"{"timestamp":"2026-03-02T09:15:00Z","rule":{"id":"1","level":3}}"#,
+        "/id",
+    ),
+];
+
+/// Records that are refused, and the error.
+const INVALID: &[(Format, &str, &str)] = &[
+    (
+        Format::Fusor,
+        r#"{"id":{"a":1},"time":"2026-03-02T09:15:00Z","title":"b"}"#,
+        "/id: not a text",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","time":"soon","title":"b"}"#,
+        "/time: not a time",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","time":1,"title":"b","confidence":"very"}"#,
+        "/confidence: not a number",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","time":1,"title":"b","entities":["h"]}"#,
+        "/entities/0: not an object",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","time":1,"title":"b","entities":[{"value":[]}]}"#,
+        "/entities/0/value: not a text",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","time":1,"title":"b","tenant":"../x"}"#,
+        "/tenant: not a tenant name",
+    ),
+    (
+        Format::Fusor,
+        r#"{"id":"a","ID":"b","time":1,"title":"b"}"#,
+        "/ID: given twice",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"time":"x","finding_info":{"uid":"f"}}"#,
+        "/time: not a time",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":"abc"}"#,
+        "/class_uid: not a whole number",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"time":1,"finding_info":[]}"#,
+        "/finding_info: not an object",
+    ),
+    (
+        Format::Ocsf,
+        r#"{"class_uid":2004,"time":1,"finding_info":{"uid":"f","created_time_dt":"x"}}"#,
+        "/finding_info/created_time_dt: not a time",
+    ),
+    (
+        Format::Suricata,
+        r#"{"event_type":"alert","timestamp":"x","alert":{"signature_id":1}}"#,
+        "/timestamp: not a time",
+    ),
+    (
+        Format::Suricata,
+        r#"{"event_type":"alert","timestamp":"2026-03-02T09:15:00Z","alert":[]}"#,
+        "/alert: not an object",
+    ),
+    (
+        Format::Wazuh,
+        r#"{"id":"1","timestamp":"2026-03-02T09:15:00Z","rule":"x"}"#,
+        "/rule: not an object",
+    ),
+];

@@ -1,0 +1,1 @@
+//! Real records, read from the folder that `FUSOR_DATA` names.
