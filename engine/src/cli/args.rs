@@ -77,6 +77,7 @@ pub enum OutputFormat {
     /// One line of JSON for each value.
     Ndjson,
     /// A table for people.
+    #[value(alias = "text")]
     Table,
 }
 
@@ -190,9 +191,9 @@ pub struct DemoArgs {
 /// `explain`
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// Id of the incident
+    /// Id of the incident, or a beginning of it that no other has
     pub incident: String,
-    /// Explain one alert of it only, by its uid
+    /// Explain one alert of it only, by its uid or its vendor's id, repeats included
     #[arg(long, value_name = "ID")]
     pub alert: Option<String>,
     /// The incidents file of a replay

@@ -80,13 +80,13 @@ fn note(ended: Result<(), JoinError>) {
 }
 
 /// Connections of one listener; further ones wait in the system's backlog.
-const CONNECTIONS_MAX: usize = 128;
+const CONNECTIONS_MAX: usize = 256;
 /// Bytes of a request's line and headers, and of what is buffered of an answer.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 /// Time for a request's headers, and for an idle connection to send the next request.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time for a connection, so that readers who stopped reading go.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(300);
 /// Time for running requests to end when the server stops.
