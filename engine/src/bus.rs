@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod kafka;
 pub mod memory;
 
 /// One partition of one topic.
@@ -143,6 +144,8 @@ pub struct Request {
 /// What a poll returned. The changes come before the records, and no record is of a shard they took away.
 #[derive(Debug, Default)]
 pub struct Polled {
+    /// The group has answered, be it that this member works on nothing.
+    pub joined: bool,
     /// Changes of the group, in order.
     pub changes: Vec<Change>,
     /// Records; of one lane in its own order.

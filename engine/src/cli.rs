@@ -15,6 +15,8 @@ pub mod exit;
 mod explain;
 pub mod output;
 mod replay;
+mod run;
+mod topics;
 
 pub use exit::{Exit, Failure};
 pub use output::Output;
@@ -74,14 +76,14 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
 
 fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
     match verb {
-        Verb::Run(_) => Err(not_built("run")),
+        Verb::Run(args) => run::run(args, output),
         Verb::Replay(args) => replay::replay(args, output),
         Verb::Demo(_) => Err(not_built("demo")),
         Verb::Explain(args) => explain::explain(args, output),
         Verb::Score(args) => score(args, output),
         Verb::Check(args) => check::check(args, output),
         Verb::Config(verb) => config::config(verb, output),
-        Verb::Topics(_) => Err(not_built("topics")),
+        Verb::Topics(verb) => topics::topics(verb, output),
         Verb::Completions(args) => completions::completions(args, output),
     }
 }
@@ -90,8 +92,8 @@ fn not_built(module: &str) -> Failure {
     Failure::input(format!("not built yet: engine::{module}"))
 }
 
-fn topics_findings(_: &Config) -> Result<Vec<String>, Failure> {
-    Err(not_built("topics"))
+fn topics_findings(config: &Config) -> Result<Vec<String>, Failure> {
+    crate::topics::findings(config).map_err(|error| Failure::new(Exit::Environment, error))
 }
 
 /// Reads the configuration; what is wrong or worth a look goes to standard error.

@@ -3,6 +3,9 @@
 pub mod cli;
 pub mod config;
 pub mod logs;
+pub mod run;
+pub mod pipeline;
+pub mod topics;
 pub mod bus;
 pub mod source;
 pub mod decode;

@@ -180,6 +180,9 @@ impl<B: Bus> Worker<B> {
             records >= config.ahead_records_max || bytes >= config.ahead_bytes_max
         };
         let polled = bus.poll(&config.epoch, &|lane| !held_back(lane))?;
+        for condition in Condition::ALL {
+            self.readiness.set(condition, polled.joined);
+        }
         self.change(&polled.changes);
         self.take_in(polled.records);
         let applied: Vec<Applied> = self
@@ -241,11 +244,6 @@ impl<B: Bus> Worker<B> {
             }
         }
         metrics::shards(self.shards.len());
-        if !changes.is_empty() {
-            for condition in [Condition::Assigned, Condition::Restored] {
-                self.readiness.set(condition, true);
-            }
-        }
     }
 
     /// Decodes what was read and puts it where its turn is waited for.

@@ -297,7 +297,11 @@ impl Bus for MemoryBus {
             let moved = !changes.is_empty() || !records.is_empty() || !after.eq(before);
             let left = deadline.saturating_duration_since(Instant::now());
             if moved || left.is_zero() {
-                return Ok(Polled { changes, records });
+                return Ok(Polled {
+                    joined: true,
+                    changes,
+                    records,
+                });
             }
             cluster = memory
                 .shared

@@ -1,0 +1,238 @@
+//! The handle that reads the shards' inputs, assigned by hand, each partition through a queue of its own.
+//!
+//! A queue of its own tells apart whose end was reached, and a partition that runs ahead is held back by
+//! leaving its queue alone: the client stops fetching when the queue is full.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::{client, properties};
+use crate::bus::{BusError, Header, Lane, Partition, Reading, Record, Request};
+use crate::config::Config;
+
+/// The inputs this member reads.
+pub(super) struct Inputs {
+    /// Before the client, which must go last.
+    lanes: BTreeMap<Lane, Input>,
+    consumer: Arc<BaseConsumer<Context>>,
+}
+
+struct Input {
+    partition: Partition,
+    queue: PartitionQueue<Context>,
+    at_end: bool,
+}
+
+/// Longest sleep between two looks at the queues; a queue that fills ends it at once.
+const NAP: Duration = Duration::from_millis(50);
+
+impl Inputs {
+    pub(super) fn new(config: &Config, partitions: usize) -> Result<Self, BusError> {
+        let consumer: BaseConsumer<Context> = properties::inputs(config, partitions)
+            .create_with_context(Context::default())
+            .map_err(|error| client("create a consumer", &error))?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            lanes: BTreeMap::new(),
+        })
+    }
+
+    /// Begins to read partitions, each from its offset or from the start.
+    pub(super) fn assign(
+        &mut self,
+        inputs: &[(Lane, Partition, Option<i64>)],
+    ) -> Result<(), BusError> {
+        let mut list = TopicPartitionList::with_capacity(inputs.len());
+        for (lane, partition, offset) in inputs {
+            let offset = offset.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&partition.topic, partition.number, offset)
+                .map_err(|error| client("assign the inputs", &error))?;
+            // Before the assignment, so that no record can take the way of all the others.
+            let mut queue = self
+                .consumer
+                .split_partition_queue(&partition.topic, partition.number)
+                .ok_or_else(|| BusError::Client {
+                    action: "assign the inputs",
+                    problem: format!("{partition} has no queue"),
+                })?;
+            let worker = thread::current();
+            queue.set_nonempty_callback(move || worker.unpark());
+            let input = Input {
+                partition: partition.clone(),
+                queue,
+                at_end: false,
+            };
+            self.lanes.insert(*lane, input);
+        }
+        self.consumer
+            .incremental_assign(&list)
+            .map_err(|error| client("assign the inputs", &error))
+    }
+
+    /// Stops reading lanes.
+    pub(super) fn unassign(&mut self, lanes: &[Lane]) -> Result<(), BusError> {
+        let mut list = TopicPartitionList::with_capacity(lanes.len());
+        for lane in lanes {
+            if let Some(input) = self.lanes.remove(lane) {
+                list.add_partition(&input.partition.topic, input.partition.number);
+            }
+        }
+        self.consumer
+            .incremental_unassign(&list)
+            .map_err(|error| client("give the inputs back", &error))
+    }
+
+    pub(super) fn reading(&self, lane: Lane) -> Reading {
+        match self.lanes.get(&lane) {
+            Some(input) if input.at_end => Reading::AtEnd,
+            Some(_) => Reading::Behind,
+            None => Reading::Closed,
+        }
+    }
+
+    /// Reads the wanted lanes: waits for something to come, then goes on until a bound is reached or they run dry.
+    pub(super) fn read(
+        &mut self,
+        request: &Request,
+        wanted: &dyn Fn(Lane) -> bool,
+    ) -> Result<Vec<(Lane, Arc<Record>)>, BusError> {
+        self.serve()?;
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut deadline = Instant::now() + request.wait;
+        let mut moved = false;
+        loop {
+            let before = records.len();
+            moved |= self.sweep(request, wanted, &mut records, &mut bytes)?;
+            if before == 0 && !records.is_empty() {
+                deadline = Instant::now() + request.collect;
+            }
+            let full = records.len() >= request.records_max || bytes >= request.bytes_max;
+            let dry = records.len() == before;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if full || left.is_zero() || (dry && moved) {
+                return Ok(records);
+            }
+            if dry {
+                thread::park_timeout(left.min(NAP));
+            }
+        }
+    }
+
+    /// Takes what lies in each wanted queue, up to its even part of what is asked for.
+    fn sweep(
+        &mut self,
+        request: &Request,
+        wanted: &dyn Fn(Lane) -> bool,
+        records: &mut Vec<(Lane, Arc<Record>)>,
+        bytes: &mut usize,
+    ) -> Result<bool, BusError> {
+        let open = self.lanes.keys().filter(|lane| wanted(**lane)).count();
+        let part = (request.records_max / open.max(1)).max(1);
+        let mut moved = false;
+        for (lane, input) in self.lanes.iter_mut().filter(|(lane, _)| wanted(**lane)) {
+            for _ in 0..part {
+                if records.len() >= request.records_max || *bytes >= request.bytes_max {
+                    return Ok(moved);
+                }
+                match input.queue.poll(Duration::ZERO) {
+                    None => break,
+                    Some(Ok(message)) => {
+                        let record = record(&input.partition, &message);
+                        input.at_end = false;
+                        *bytes += record.bytes();
+                        records.push((*lane, Arc::new(record)));
+                    }
+                    Some(Err(KafkaError::PartitionEOF(_))) => input.at_end = true,
+                    Some(Err(error)) => fatal(&input.partition, &error)?,
+                }
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Serves statistics and errors.
+    fn serve(&self) -> Result<(), BusError> {
+        match self.consumer.poll(Duration::ZERO) {
+            None | Some(Err(_)) => Ok(()),
+            // Every partition has a queue of its own before it is assigned; reading on without this record would lose it.
+            Some(Ok(message)) => Err(BusError::Client {
+                action: "read the inputs",
+                problem: format!(
+                    "{}/{} came outside of its queue",
+                    message.topic(),
+                    message.partition()
+                ),
+            }),
+        }
+    }
+}
+
+/// Returns what reading on cannot cure; the client heals the rest by itself and has logged it.
+fn fatal(partition: &Partition, error: &KafkaError) -> Result<(), BusError> {
+    let code = error.rdkafka_error_code();
+    if matches!(
+        code,
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+    ) {
+        return Err(BusError::OffsetOutOfRange {
+            partition: partition.to_string(),
+        });
+    }
+    if matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+        )
+    ) || matches!(error, KafkaError::MessageConsumptionFatal(_))
+    {
+        return Err(client("read the inputs", error));
+    }
+    Ok(())
+}
+
+fn record(partition: &Partition, message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        (0..headers.count())
+            .map(|index| header(headers, index))
+            .collect()
+    });
+    Record {
+        partition: partition.clone(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+    }
+}
+
+/// Copies one header. The client library panics on a name that is not UTF-8, which anyone who may produce can send.
+fn header(headers: &BorrowedHeaders, index: usize) -> Header {
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let header = headers.get(index);
+        Header {
+            name: header.key.to_owned(),
+            value: header.value.map(<[u8]>::to_vec),
+        }
+    }));
+    read.unwrap_or_else(|_| Header {
+        name: char::REPLACEMENT_CHARACTER.to_string(),
+        value: None,
+    })
+}

@@ -1,0 +1,223 @@
+//! The transactional producer: one epoch, one transaction.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::{client, properties};
+use crate::bus::{BusError, CommitError, Epoch, NewRecord};
+use crate::config::Config;
+
+/// A producer of one transactional id.
+pub(super) struct Writer {
+    producer: BaseProducer<Context>,
+    /// A transaction is open, or its end is not known.
+    open: bool,
+    /// The next transaction needs a producer of a new epoch.
+    spent: bool,
+}
+
+/// How an attempt ended that was not committed.
+pub(super) enum Attempt {
+    /// Not committed, or not any more.
+    Failed(CommitError),
+    /// The commit was asked for and not answered.
+    InDoubt(String),
+}
+
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How long the producer waits for its id, a predecessor's transaction included.
+const INIT: Duration = Duration::from_secs(60);
+/// How long records may take to be acknowledged; past the producer's own bound for each.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How long an unanswered commit is repeated.
+const COMMIT: Duration = Duration::from_secs(20);
+/// A transaction that took longer may still be ended by a request that was lost on the way, and the client cannot tell
+/// such an end from that of the next transaction: the producer is replaced.
+const SLOW: Duration = Duration::from_secs(1);
+
+impl Writer {
+    /// Creates the producer, which ends whatever transaction another of the same id left open.
+    pub(super) fn new(config: &Config, transactional_id: &str) -> Result<Self, BusError> {
+        let producer: BaseProducer<Context> = properties::producer(config, transactional_id)
+            .create_with_context(Context::default())
+            .map_err(|error| client("create a producer", &error))?;
+        let deadline = Instant::now() + INIT;
+        while let Err(error) = producer.init_transactions(REQUEST) {
+            if !is_retriable(&error) || Instant::now() > deadline {
+                return Err(client("initialise transactions", &error));
+            }
+            tracing::warn!(%error, "cannot initialise transactions yet");
+        }
+        Ok(Self {
+            producer,
+            open: false,
+            spent: false,
+        })
+    }
+
+    /// Returns whether this producer must not be used again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// Writes one epoch; after a failure nothing of it is visible, unless the end is in doubt.
+    pub(super) fn commit(
+        &mut self,
+        epoch: &Epoch,
+        fence: &ConsumerGroupMetadata,
+    ) -> Result<(), Attempt> {
+        let started = Instant::now();
+        let result = self.try_commit(epoch, fence);
+        self.spent |= started.elapsed() > SLOW;
+        result
+    }
+
+    fn try_commit(&mut self, epoch: &Epoch, fence: &ConsumerGroupMetadata) -> Result<(), Attempt> {
+        let begun = self.producer.begin_transaction();
+        begun.map_err(|error| self.fail(&error))?;
+        self.open = true;
+        for record in &epoch.records {
+            self.send(record).map_err(|error| self.fail(&error))?;
+        }
+        let offsets = offsets(epoch).map_err(|error| self.fail(&error))?;
+        let deadline = Instant::now() + COMMIT;
+        while let Err(error) = self
+            .producer
+            .send_offsets_to_transaction(&offsets, fence, REQUEST)
+        {
+            if !is_retriable(&error) || Instant::now() > deadline {
+                return Err(self.fail(&error));
+            }
+        }
+        if !self.drain() {
+            let problem = "records were not acknowledged in time".to_owned();
+            return Err(self.abort(CommitError::Aborted { problem }));
+        }
+        while let Err(error) = self.producer.commit_transaction(REQUEST) {
+            if !is_retriable(&error) {
+                return Err(self.fail(&error));
+            }
+            if Instant::now() > deadline {
+                self.spent = true;
+                return Err(Attempt::InDoubt(error.to_string()));
+            }
+        }
+        self.open = false;
+        Ok(())
+    }
+
+    fn send(&self, record: &NewRecord) -> Result<(), KafkaError> {
+        let headers = record.headers.iter().fold(
+            OwnedHeaders::new_with_capacity(record.headers.len()),
+            |all, header| {
+                all.insert(KafkaHeader {
+                    key: &header.name,
+                    value: header.value.as_deref(),
+                })
+            },
+        );
+        let mut message: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&record.topic).headers(headers);
+        message.key = record.key.as_deref();
+        message.payload = record.value.as_deref();
+        message.partition = record.partition;
+        message.timestamp = record.timestamp;
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((error, back)) => {
+                    let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                    if !full || Instant::now() > deadline {
+                        return Err(error);
+                    }
+                    self.producer.poll(Duration::from_millis(1));
+                    message = back;
+                }
+            }
+        }
+    }
+
+    /// Waits until every record is acknowledged or has failed. `commit_transaction` would do it in steps of 100 ms, and
+    /// an abort with reports still unread fails.
+    fn drain(&self) -> bool {
+        let deadline = Instant::now() + DRAIN;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return false;
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        true
+    }
+
+    fn fail(&mut self, error: &KafkaError) -> Attempt {
+        let problem = error.to_string();
+        let fenced = is_fenced(error);
+        let reason = if fenced {
+            CommitError::Fenced { problem }
+        } else {
+            CommitError::Aborted { problem }
+        };
+        if is_fatal(error) {
+            self.spent = true;
+            return if fenced {
+                Attempt::Failed(reason)
+            } else {
+                // The client has lost track of the transaction; what the broker holds is looked up.
+                Attempt::InDoubt(reason.to_string())
+            };
+        }
+        self.abort(reason)
+    }
+
+    /// Aborts what is open; where that cannot be done either, the next producer of this id does it.
+    fn abort(&mut self, reason: CommitError) -> Attempt {
+        if self.open {
+            let drained = self.drain();
+            let aborted = self.producer.abort_transaction(REQUEST);
+            self.spent |= !drained || aborted.is_err();
+            self.open = false;
+        }
+        Attempt::Failed(reason)
+    }
+}
+
+fn offsets(epoch: &Epoch) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(epoch.offsets.len());
+    for (partition, offset) in &epoch.offsets {
+        list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset))?;
+    }
+    Ok(list)
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal())
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.is_fatal())
+        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+/// Whether another member has this one's shards: by the group's generation, or by the producer's epoch.
+fn is_fenced(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch
+        )
+    )
+}

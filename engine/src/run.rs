@@ -1,0 +1,73 @@
+//! `fusor run`: from the configuration to a running worker.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::bus::Request;
+use crate::config::Config;
+use crate::decode::{Clamp, Decoder};
+use crate::publish::{INCIDENT_BYTES_MAX, Publisher};
+use crate::shard::ShardConfig;
+use crate::source::{Source, Sources};
+use crate::worker::WorkerConfig;
+
+/// Tenants of one shard at most.
+const TENANTS_MAX: usize = 10_000;
+/// How long an epoch that does not commit is tried again once the process is to stop; below the bound of the whole drain.
+const COMMIT_DRAIN: Duration = Duration::from_secs(15);
+
+/// Returns the inputs of a configuration.
+#[must_use]
+pub fn sources(config: &Config) -> Sources {
+    let alerts = config.inputs.iter().map(|input| {
+        let source = Source::Alerts {
+            format: input.format.map(Into::into),
+            tenant: input.tenant.clone(),
+        };
+        (input.topic.as_str().to_owned(), source)
+    });
+    let bindings = config
+        .bindings
+        .iter()
+        .map(|topic| (topic.as_str().to_owned(), Source::Bindings));
+    Sources::new(alerts.chain(bindings))
+}
+
+/// Returns how the worker of a configuration works that reads `partitions` partitions of a live bus.
+#[must_use]
+pub fn worker_config(config: &Config, partitions: usize) -> WorkerConfig {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let limits = &config.limits;
+    let lanes = partitions.max(1);
+    let interval = u64::try_from(limits.epoch_interval.millis()).unwrap_or(0);
+    let interval = Duration::from_millis(interval);
+    WorkerConfig {
+        decoder: Decoder {
+            sources: sources(config),
+            limits: limits.decode(),
+            clamp: Some(Clamp::default()),
+            threads,
+        },
+        shard: ShardConfig {
+            settings: Arc::new(config.settings()),
+            tenants_max: TENANTS_MAX,
+            threads,
+        },
+        publisher: Publisher {
+            topic: config.outputs.incidents.as_str().into(),
+            instance: config.group.as_str().to_owned(),
+            bytes_max: INCIDENT_BYTES_MAX,
+        },
+        dead_letters: config.outputs.dead_letters.as_str().into(),
+        epoch: Request {
+            records_max: limits.epoch_records.as_usize(),
+            bytes_max: limits.epoch_size.as_usize(),
+            wait: interval,
+            collect: interval,
+        },
+        ahead_records_max: (limits.buffered_records.as_usize() / lanes).max(1),
+        ahead_bytes_max: (limits.buffered_size.as_usize() / lanes).max(1),
+        drain: COMMIT_DRAIN,
+    }
+}

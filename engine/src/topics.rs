@@ -1,0 +1,313 @@
+//! The topics: which there should be, which there are, and how to make those that are missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use serde::Serialize;
+
+use crate::bus::inputs_of;
+use crate::bus::kafka::properties;
+use crate::config::Config;
+
+mod wanted;
+pub use wanted::{Role, Wanted, wanted};
+
+/// A topic of the configuration and how Kafka has it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Row {
+    /// What it should be.
+    #[serde(flatten)]
+    pub wanted: Wanted,
+    /// How it is.
+    pub status: Status,
+    /// What is otherwise than it should be, each as `name: is, should be`.
+    pub differences: Vec<String>,
+}
+
+/// How a topic is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is not there.
+    Missing,
+    /// It was just made.
+    Created,
+    /// It is there.
+    Exists,
+}
+
+impl Status {
+    /// Returns the word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Created => "created",
+            Self::Exists => "exists",
+        }
+    }
+}
+
+/// Kafka could not be asked, or refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    /// No broker answered.
+    #[error("no answer from the brokers {brokers}")]
+    Unreachable {
+        /// Those that were asked.
+        brokers: String,
+        /// What the client said.
+        source: KafkaError,
+    },
+    /// A request failed.
+    #[error("cannot {action}")]
+    Request {
+        /// What was asked for.
+        action: String,
+        /// What the client said.
+        source: KafkaError,
+    },
+    /// A topic was refused.
+    #[error("cannot create topic {topic}: {problem}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// Why.
+        problem: RDKafkaErrorCode,
+    },
+    /// The system gives no event queue.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// What the worker needs to know of the topics.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shape {
+    /// The inputs and their partition counts.
+    pub inputs: Vec<(Arc<str>, i32)>,
+    /// The partition count of the state topic.
+    pub shards: i32,
+}
+
+/// How long Kafka may take to answer.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// Compares the configuration with Kafka.
+///
+/// # Errors
+/// When Kafka cannot be asked.
+pub fn plan(config: &Config) -> Result<Vec<Row>, TopicsError> {
+    Kafka::connect(config)?.plan(config)
+}
+
+/// Creates the topics that are missing and returns all; those that are there stay as they are.
+///
+/// # Errors
+/// When Kafka cannot be asked or refuses a topic.
+pub fn create(config: &Config) -> Result<Vec<Row>, TopicsError> {
+    let kafka = Kafka::connect(config)?;
+    let mut rows = kafka.plan(config)?;
+    let missing = |row: &&mut Row| row.status == Status::Missing;
+    for row in rows.iter_mut().filter(missing) {
+        row.status = kafka.create(&row.wanted)?;
+    }
+    Ok(rows)
+}
+
+/// Returns what an operator should look at, one line each; nothing where all is as it should be.
+///
+/// # Errors
+/// When Kafka cannot be asked.
+pub fn findings(config: &Config) -> Result<Vec<String>, TopicsError> {
+    let rows = plan(config)?;
+    let mut findings: Vec<String> = Vec::new();
+    for row in &rows {
+        let name = &row.wanted.topic;
+        match row.status {
+            Status::Missing => findings.push(format!("topic {name} does not exist")),
+            Status::Created | Status::Exists => {
+                let differs = |difference: &String| format!("topic {name}: {difference}");
+                findings.extend(row.differences.iter().map(differs));
+            }
+        }
+    }
+    if let Err(problems) = shape(&rows) {
+        let missing = |problem: &String| problem.ends_with("does not exist");
+        findings.extend(problems.into_iter().filter(|problem| !missing(problem)));
+    }
+    Ok(findings)
+}
+
+/// Returns the shape of the topics that are there, or everything that keeps the worker from starting.
+///
+/// # Errors
+/// One line for each topic that is missing, and one for inputs that do not fit the shards.
+pub fn shape(rows: &[Row]) -> Result<Shape, Vec<String>> {
+    let mut problems: Vec<String> = rows
+        .iter()
+        .filter(|row| row.status == Status::Missing)
+        .map(|row| format!("topic {} does not exist", row.wanted.topic))
+        .collect();
+    let counts = |role: Role| {
+        let rows = rows.iter().filter(move |row| row.wanted.role == role);
+        rows.map(|row| {
+            (
+                Arc::<str>::from(row.wanted.topic.as_str()),
+                row.wanted.partitions,
+            )
+        })
+    };
+    let shape = Shape {
+        inputs: counts(Role::Input).chain(counts(Role::Bindings)).collect(),
+        shards: counts(Role::State).map(|(_, count)| count).sum(),
+    };
+    if problems.is_empty()
+        && let Err(error) = inputs_of(0, shape.shards, &shape.inputs)
+    {
+        problems.push(error.to_string());
+    }
+    if problems.is_empty() {
+        Ok(shape)
+    } else {
+        Err(problems)
+    }
+}
+
+struct Kafka {
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+    brokers: String,
+}
+
+impl Kafka {
+    fn connect(config: &Config) -> Result<Self, TopicsError> {
+        let admin = properties::admin(config)
+            .create()
+            .map_err(|source| request("create a client", source))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(TopicsError::Runtime)?;
+        let brokers: Vec<String> = config
+            .kafka
+            .brokers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        Ok(Self {
+            admin,
+            runtime,
+            brokers: brokers.join(", "),
+        })
+    }
+
+    fn plan(&self, config: &Config) -> Result<Vec<Row>, TopicsError> {
+        let counts = self.partitions()?;
+        wanted(config)
+            .into_iter()
+            .map(|wanted| self.row(wanted, &counts))
+            .collect()
+    }
+
+    fn partitions(&self) -> Result<BTreeMap<String, i32>, TopicsError> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(None, REQUEST)
+            .map_err(|source| TopicsError::Unreachable {
+                brokers: self.brokers.clone(),
+                source,
+            })?;
+        let count = |topic: &rdkafka::metadata::MetadataTopic| {
+            let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            (topic.name().to_owned(), count)
+        };
+        Ok(metadata.topics().iter().map(count).collect())
+    }
+
+    fn row(&self, mut wanted: Wanted, counts: &BTreeMap<String, i32>) -> Result<Row, TopicsError> {
+        let Some(count) = counts.get(&wanted.topic).copied() else {
+            return Ok(Row {
+                wanted,
+                status: Status::Missing,
+                differences: Vec::new(),
+            });
+        };
+        let mut differences = Vec::new();
+        if wanted.partitions != count && wanted.role == Role::State {
+            let expected = wanted.partitions;
+            differences.push(format!("partitions: {count}, should be {expected}"));
+        }
+        wanted.partitions = count;
+        let settings = self.settings(&wanted.topic)?;
+        for (name, expected) in &wanted.settings {
+            match settings.get(name) {
+                Some(found) if found == expected => {}
+                Some(found) => differences.push(format!("{name}: {found}, should be {expected}")),
+                None => differences.push(format!("{name}: not set, should be {expected}")),
+            }
+        }
+        Ok(Row {
+            wanted,
+            status: Status::Exists,
+            differences,
+        })
+    }
+
+    fn settings(&self, topic: &str) -> Result<BTreeMap<String, String>, TopicsError> {
+        let action = || format!("read the settings of topic {topic}");
+        let specifier = [ResourceSpecifier::Topic(topic)];
+        let answer = self
+            .runtime
+            .block_on(self.admin.describe_configs(&specifier, &options()))
+            .map_err(|source| request(action(), source))?;
+        let mut settings = BTreeMap::new();
+        for resource in answer {
+            let resource = resource.map_err(|code| request(action(), KafkaError::AdminOp(code)))?;
+            for entry in resource.entries {
+                settings.extend(entry.value.map(|value| (entry.name, value)));
+            }
+        }
+        Ok(settings)
+    }
+
+    fn create(&self, wanted: &Wanted) -> Result<Status, TopicsError> {
+        let replication = TopicReplication::Fixed(wanted.replication.unwrap_or(-1));
+        let settings = wanted.settings.iter();
+        let topic = settings.fold(
+            NewTopic::new(&wanted.topic, wanted.partitions, replication),
+            |topic, (name, value)| topic.set(name, value),
+        );
+        let answer = self
+            .runtime
+            .block_on(self.admin.create_topics(&[topic], &options()))
+            .map_err(|source| request(format!("create topic {}", wanted.topic), source))?;
+        for result in answer {
+            match result {
+                Ok(_) => {}
+                // Another was faster.
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(Status::Exists),
+                Err((topic, problem)) => return Err(TopicsError::Refused { topic, problem }),
+            }
+        }
+        Ok(Status::Created)
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .operation_timeout(Some(REQUEST))
+        .request_timeout(Some(REQUEST))
+}
+
+fn request(action: impl Into<String>, source: KafkaError) -> TopicsError {
+    let action = action.into();
+    TopicsError::Request { action, source }
+}
+
+#[cfg(test)]
+mod tests;

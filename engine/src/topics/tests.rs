@@ -1,0 +1,85 @@
+use super::*;
+
+fn config(text: &str) -> Config {
+    serde_json::from_str(text).unwrap()
+}
+
+const TWO_INPUTS: &str = r#"{"inputs":[{"topic":"a"},{"topic":"b"}],"bindings":"leases"}"#;
+
+fn row(topic: &str, role: Role, partitions: i32, status: Status) -> Row {
+    Row {
+        wanted: Wanted {
+            topic: topic.to_owned(),
+            role,
+            partitions,
+            replication: None,
+            settings: BTreeMap::new(),
+        },
+        status,
+        differences: Vec::new(),
+    }
+}
+
+#[test]
+fn every_topic_of_the_configuration_is_wanted_once() {
+    let names: Vec<(String, &str)> = wanted(&config(TWO_INPUTS))
+        .into_iter()
+        .map(|wanted| (wanted.topic, wanted.role.word()))
+        .collect();
+    let names: Vec<(&str, &str)> = names.iter().map(|(n, r)| (n.as_str(), *r)).collect();
+    assert_eq!(
+        names,
+        [
+            ("a", "input"),
+            ("b", "input"),
+            ("leases", "bindings"),
+            ("fusor.incidents", "incidents"),
+            ("fusor.dead-letters", "dead_letters"),
+            ("fusor.state", "state"),
+        ]
+    );
+}
+
+#[test]
+fn three_copies_are_acknowledged_by_two() {
+    let config = config(r#"{"inputs":[{"topic":"a"}],"topics":{"replication":3}}"#);
+    for wanted in wanted(&config) {
+        let expected = (wanted.role != Role::Input).then_some("2");
+        let found = wanted.settings.get("min.insync.replicas");
+        assert_eq!(found.map(String::as_str), expected, "{}", wanted.topic);
+    }
+}
+
+#[test]
+fn the_shape_counts_inputs_and_shards() {
+    let rows = [
+        row("a", Role::Input, 3, Status::Exists),
+        row("leases", Role::Bindings, 1, Status::Exists),
+        row("s", Role::State, 1, Status::Exists),
+        row("out", Role::Incidents, 9, Status::Exists),
+    ];
+    let shape = shape(&rows).unwrap();
+    assert_eq!(shape.shards, 1);
+    assert_eq!(shape.inputs, [("a".into(), 3), ("leases".into(), 1)]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let rows = [
+        row("a", Role::Input, 3, Status::Missing),
+        row("s", Role::State, 1, Status::Missing),
+    ];
+    let problems = shape(&rows).unwrap_err();
+    assert_eq!(
+        problems,
+        ["topic a does not exist", "topic s does not exist"]
+    );
+    let rows = [
+        row("a", Role::Input, 3, Status::Exists),
+        row("s", Role::State, 2, Status::Exists),
+    ];
+    assert_eq!(
+        shape(&rows).unwrap_err(),
+        ["with 2 shards every input needs 2 partitions: a has 3"]
+    );
+}
