@@ -229,3 +229,47 @@ impl Output {
 pub const LINES_MAX: usize = 100_000;
 
 const TAIL_LINES: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        Process::spawn("sh", Command::new("sh").args(["-c", script]))
+    }
+
+    #[test]
+    fn a_line_is_waited_for_and_kept() {
+        let mut process = shell("echo one; echo two >&2; exit 3");
+        assert_eq!(process.wait_for_line("tw", LIMIT), "two");
+        assert_eq!(process.wait(LIMIT).code(), Some(3));
+        assert_eq!(process.lines(), ["one", "two"]);
+        assert!(!process.is_running());
+    }
+
+    #[test]
+    fn a_line_that_never_comes_is_told_from_one_that_is_late() {
+        assert_eq!(shell("echo one").find_line("two", LIMIT), Err("ended"));
+        let late =
+            shell("exec cat /dev/zero > /dev/null").find_line("two", Duration::from_millis(10));
+        assert_eq!(late, Err("went on too long"));
+    }
+
+    #[test]
+    fn a_child_dies_when_the_test_process_lets_go_of_it() {
+        let mut process = shell("exec cat /dev/zero > /dev/null");
+        drop(process.watchdog.stdin.take());
+        assert_eq!(process.wait(LIMIT).code(), None, "killed by a signal");
+    }
+
+    #[test]
+    fn a_child_is_asked_to_end() {
+        let mut process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do :; done");
+        process.wait_for_line("ready", LIMIT);
+        process.signal(Signal::Term);
+        assert_eq!(process.wait(LIMIT).code(), Some(0));
+        assert_eq!(process.lines(), ["ready", "bye"]);
+    }
+
+    const LIMIT: Duration = Duration::from_secs(60);
+}
