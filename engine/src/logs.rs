@@ -1,9 +1,10 @@
 //! The log on standard error. Nothing an alert says can reach a terminal raw.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
+use correlators::explain::visible::{visible, visible_json};
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -61,30 +62,7 @@ fn text_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) ->
     if field.name() != "message" {
         write!(writer, "{}=", field.name())?;
     }
-    write!(Visible(writer), "{value:?}")
-}
-
-/// Says whether a character could steer a terminal or turn the order of what is read.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
-
-/// Shows such characters as escapes.
-struct Visible<W>(W);
-
-impl<W: fmt::Write> fmt::Write for Visible<W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            if steers(c) {
-                write!(self.0, "\\u{{{:x}}}", u32::from(c))?;
-            } else {
-                self.0.write_char(c)?;
-            }
-        }
-        Ok(())
-    }
+    writer.write_str(&visible(&format!("{value:?}")))
 }
 
 /// Escapes, in lines of JSON, the steering characters that JSON lets stand in a text.
@@ -103,16 +81,7 @@ struct EscapedWriter<W>(W);
 impl<W: Write> Write for EscapedWriter<W> {
     /// An entry comes in one piece, so that no character is cut.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
-        let mut line = String::with_capacity(entry.len());
-        for c in String::from_utf8_lossy(entry).chars() {
-            if steers(c) && c != '\n' {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    line.push_str(&format!("\\u{unit:04x}"));
-                }
-            } else {
-                line.push(c);
-            }
-        }
+        let line = visible_json(&String::from_utf8_lossy(entry));
         self.0.write_all(line.as_bytes())?;
         Ok(entry.len())
     }
@@ -160,7 +129,7 @@ mod tests {
         assert_eq!(text.matches("forged").count(), 4, "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
         let line = text.trim_end_matches('\n');
-        assert!(!line.chars().any(steers), "{text:?}");
+        assert_eq!(visible(line), line);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
+use correlators::explain::visible::visible;
 use serde::Serialize;
 
 use super::args::{Color, OutputFormat};
@@ -119,6 +120,9 @@ impl Output {
     }
 
     fn note(&mut self, word: &str, color: &str, text: impl Display) {
+        let text = text.to_string();
+        let lines: Vec<String> = text.split('\n').map(visible).collect();
+        let text = lines.join("\n");
         // Standard error that cannot be written to leaves nobody to tell it to.
         drop(if self.color {
             writeln!(self.notes, "\u{1b}[1;{color}m{word}\u{1b}[0m: {text}")
