@@ -255,7 +255,10 @@ impl<'a> Threads<'a> {
             if let Some(links) = joining.get_mut(to) {
                 links.push(link);
             }
-            if matches!(link.kind, LinkKind::Bridge | LinkKind::Stitch) {
+            if matches!(
+                link.kind,
+                LinkKind::Bridge | LinkKind::LookBack | LinkKind::Stitch
+            ) {
                 between.push(link);
             } else {
                 sets.union(from, to);

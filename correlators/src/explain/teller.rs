@@ -151,11 +151,15 @@ impl<'a> Teller<'a> {
 
     pub(super) fn tie(&self, link: &Link) -> Option<Tie> {
         let (from, to) = self.ends(link)?;
-        let terms = link.terms.iter().map(|term| Weighed {
+        let rank = |index: usize, kind| {
+            let before = link.terms.iter().take(index);
+            before.filter(|term| term.kind == kind).count()
+        };
+        let terms = link.terms.iter().enumerate().map(|(index, term)| Weighed {
             kind: term.kind,
             entity: term.entity.as_deref().map(|key| self.named(key)),
             bits: term.bits,
-            meaning: words::meaning(self, term, from, to),
+            meaning: words::meaning(self, link, term, rank(index, term.kind)),
         });
         Some(Tie {
             from: from + 1,

@@ -15,6 +15,10 @@ pub fn text(explanation: &Explanation) -> String {
     let mut page = Page::default();
     page.head(&explanation.incident);
     page.limits(&explanation.limits);
+    if explanation.alerts.is_empty() {
+        page.line(2, "The record holds no alerts.");
+        return page.out;
+    }
     page.heading("STORY");
     for (index, chapter) in explanation.story.iter().enumerate() {
         page.chapter(index + 1, chapter);
@@ -93,7 +97,10 @@ impl Page {
             ),
         );
         if let Some(survivor) = &head.merged_into {
-            self.line(2, &format!("merged: the story goes on in {survivor}"));
+            self.line(
+                2,
+                &format!("merged: its alerts and its story are now in {survivor}"),
+            );
         }
     }
 

@@ -6,17 +6,18 @@ use super::page::bits;
 use super::{Hold, Named, Teller, Tie, Weighed};
 use crate::fixed::exp2_neg_milli;
 
-/// Says what a term means for the alert at index `to` beside the one at index `from`.
-pub(super) fn meaning(teller: &Teller<'_>, term: &Term, from: usize, to: usize) -> String {
-    let alerts = &teller.incident.alerts;
-    let (Some(there), Some(joins)) = (alerts.get(from), alerts.get(to)) else {
+/// Says what a term of `link` means; `rank` counts the terms of its kind before it.
+pub(super) fn meaning(teller: &Teller<'_>, link: &Link, term: &Term, rank: usize) -> String {
+    let Some((there, joins)) = teller.ends(link).and_then(|(from, to)| {
+        let alerts = &teller.incident.alerts;
+        Some((alerts.get(from)?, alerts.get(to)?))
+    }) else {
         return String::new();
     };
     match term.kind {
-        TermKind::Surprise if term.bits <= 0 => "both name it, but so does much else".to_owned(),
-        TermKind::Surprise => format!("both name it; by chance 1 time in {}", odds(term.bits)),
+        TermKind::Surprise => surprise(link.kind, term.bits, rank),
         TermKind::Support => "few other rules of the thread have been there yet".to_owned(),
-        TermKind::Further => "another alert of the thread names it too".to_owned(),
+        TermKind::Further => "shared with another alert of the thread; counts half".to_owned(),
         TermKind::Order => order(teller, term.bits, there, joins),
         TermKind::Direction if term.bits >= HOP => {
             "the first leads to where the second comes from".to_owned()
@@ -24,13 +25,30 @@ pub(super) fn meaning(teller: &Teller<'_>, term: &Term, from: usize, to: usize) 
         TermKind::Direction => "both come from the same source".to_owned(),
         TermKind::Product if term.bits < 0 => format!("the same rule again ({})", joins.rule),
         TermKind::Product if there.product == joins.product => "different sensors agree".to_owned(),
-        TermKind::Product => format!(
-            "different sensors agree ({}, {})",
-            there.product, joins.product
-        ),
+        TermKind::Product => {
+            format!(
+                "different sensors agree ({}, {})",
+                there.product, joins.product
+            )
+        }
         TermKind::Rule => rule(term.bits, &joins.rule),
         TermKind::NewTactics => "adds tactics that the other part has not shown".to_owned(),
         TermKind::Unknown => "a kind of evidence newer than this program".to_owned(),
+    }
+}
+
+fn surprise(kind: LinkKind, bits: i32, rank: usize) -> String {
+    let who = match kind {
+        LinkKind::Pair | LinkKind::Bridge | LinkKind::Unknown => "both name it",
+        LinkKind::Attach | LinkKind::LookBack => "the thread has it too",
+        LinkKind::Stitch => "both threads have it",
+    };
+    match rank {
+        // The later ones are discounted, as entities of one machine come together: their odds would mislead.
+        1 => format!("{who}; counts half"),
+        2.. => format!("{who}; counts a quarter"),
+        0 if bits <= 0 => format!("{who}, but so does much else"),
+        0 => format!("{who}; this soon by chance 1 time in {}", odds(bits)),
     }
 }
 
@@ -76,7 +94,7 @@ pub(super) fn sentence(tie: &Tie) -> String {
     let lead = match tie.kind {
         _ if !tie.joined => format!("#{to} is also linked to #{from}"),
         LinkKind::Pair | LinkKind::Unknown => format!("#{to} joined #{from}"),
-        LinkKind::Bridge => format!("#{to} tied its thread to that of #{from}"),
+        LinkKind::Bridge => format!("#{to} also brought in the thread of #{from}"),
         LinkKind::Attach => format!("#{to} joined the thread at #{from}"),
         LinkKind::LookBack => format!("#{to} was pulled in afterwards by the thread at #{from}"),
         LinkKind::Stitch => format!("the thread of #{to} was stitched to that of #{from}"),
@@ -142,13 +160,7 @@ pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(
     format!("{number} {word}{plural}")
 }
 
-fn order(teller: &Teller<'_>, bits: i32, there: &AlertRef, joins: &AlertRef) -> String {
-    // The earlier activity comes first in a story, whichever of the two was linked first.
-    let (first, second) = if joins.start_time < there.start_time {
-        (joins, there)
-    } else {
-        (there, joins)
-    };
+fn order(teller: &Teller<'_>, bits: i32, first: &AlertRef, second: &AlertRef) -> String {
     let name = |alert: &AlertRef| match alert.tactic_uids.as_slice() {
         [only] => teller
             .tactics
