@@ -28,20 +28,19 @@ fn an_alert_is_told_by_its_vendors_id() {
               Command and Control · T1071.001 · host ws188, ip 45.77.93.201
               uid ndr:a4 · rule beacon · novelty 6.100 bits
               #4 joined the thread at #3, at the same time: 6.500 bits, 5.000 needed
-                +7.250  host ws188                     the thread has it too; this soon by chance 1 time in
-                                                       150
+                +7.250  host ws188                     the thread has it too; this soon by chance 1 in 150
                 -1.000  support at ws188               few other rules of the thread have been there yet
                 -0.250  rule at ws188                  this rule is nothing new there (beacon)
                 +0.500  product                        different sensors agree (edr, ndr)
                 =6.500  in all
               Its other links, strongest first:
               #4 is also linked to #2, 31 min after it: 5.900 bits, short of the 6.000 needed
-                +5.800  host ws188                     both name it; this soon by chance 1 time in 56
+                +5.800  host ws188                     both name it; this soon by chance 1 in 56
                 -0.400  order                          Execution seldom comes before Command and Control
                 +0.500  product                        different sensors agree (edr, ndr)
                 =5.900  in all
               #5 joined #4, 2 h 38 min after it: 5.900 bits, 5.900 needed
-                +5.400  ip 45.77.93.201                both name it; this soon by chance 1 time in 42
+                +5.400  ip 45.77.93.201                both name it; this soon by chance 1 in 42
                 +0.500  direction                      both come from the same source
                 -1.500  product                        the same rule again (beacon)
                 +1.500  rule at 45.77.93.201           this rule is rare there (beacon)

@@ -48,7 +48,7 @@ fn surprise(kind: LinkKind, bits: i32, rank: usize) -> String {
         1 => format!("{who}; counts half"),
         2.. => format!("{who}; counts a quarter"),
         0 if bits <= 0 => format!("{who}, but so does much else"),
-        0 => format!("{who}; this soon by chance 1 time in {}", odds(bits)),
+        0 => format!("{who}; this soon by chance 1 in {}", odds(bits)),
     }
 }
 
