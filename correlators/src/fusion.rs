@@ -1,20 +1,76 @@
-//! The one public mutable type: all state of one tenant.
+//! The one public mutable type: all state of one tenant, and the path of an alert through the stages.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use schemas::alert::Alert;
+use schemas::alert::{Alert, AlertActivity, AlertDisposition, AlertKind};
 use schemas::binding::Binding;
-use schemas::incident::Incident;
+use schemas::incident::{Change, Incident};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
+use crate::entities::{Entities, EntityId, Same};
+use crate::episode::{Episode, Tally};
+use crate::identity::{Named, StopList, resolve};
+use crate::interner::{Lookup, RuleId, Rules, Shape};
+use crate::leases::Leases;
+use crate::order::Tactics;
+use crate::place::rate_in;
+use crate::rates::Rate;
+use crate::sequence::Sequence;
 use crate::settings::Settings;
+use crate::thread::Thread;
+
+const HOUR_MS: i64 = 3_600_000;
+/// Namespace of the ids of episodes, threads and incidents.
+const IDS: Uuid = Uuid::from_u128(0x6f1d_3a2e_58c4_4b0f_9d67_c2b1_90e4_7a35);
 
 /// One tenant's correlation state.
 #[derive(Debug)]
 pub struct Fusion {
-    tenant: String,
-    settings: Arc<Settings>,
+    pub(crate) tenant: String,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) config_hash: String,
+    stop: StopList,
+    leases: Leases,
+    pub(crate) entities: Entities,
+    pub(crate) rules: Rules,
+    pub(crate) all_rate: Rate,
+    pub(crate) episodes: Sequence<Episode>,
+    /// By the number of the founding episode.
+    pub(crate) threads: Sequence<Thread>,
+    /// The latest episode of each rule at the same entities.
+    pub(crate) open: Lookup<FoldKey, u64>,
+    pub(crate) uids: Lookup<Arc<str>, Seen>,
+    pub(crate) uid_hours: BTreeMap<i64, Vec<Arc<str>>>,
+    /// Event time of the first alert.
+    pub(crate) started: Option<i64>,
+    /// Event time of the alert at hand.
+    pub(crate) now: i64,
+    /// Event time that is over: what comes before it is late.
+    pub(crate) watermark: i64,
+    pub(crate) swept_hour: i64,
+    /// Threads by when they are dropped.
+    pub(crate) expiry: BTreeSet<(i64, u64)>,
+    /// Ids of sealed threads that others continue.
+    pub(crate) sealed: BTreeMap<u64, String>,
+    /// What the alert at hand changed, by thread.
+    pub(crate) touched: BTreeMap<u64, BTreeSet<Change>>,
+    /// Incidents changed since they were last polled, and the last records of those that are gone.
+    pub(crate) changed: BTreeSet<u64>,
+    pub(crate) finished: VecDeque<Incident>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) stats: Stats,
+}
+
+/// What makes an alert a repeat: its rule and what it names.
+pub(crate) type FoldKey = (RuleId, Vec<EntityId>);
+
+/// An alert seen before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    episode: u64,
+    revision: i64,
 }
 
 /// What became of one accepted alert when it was applied.
@@ -40,13 +96,14 @@ pub enum Placement {
 }
 
 /// What applying inputs led to, in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Output {
     /// A new episode began, alone in a new thread that carries its number.
     EpisodeOpened {
         /// Number of the episode, which is also the number of its first thread.
         episode: u64,
-        /// UUIDv5 of (tenant, founder alert uid, founder event time): the id of the episode, and of the thread (and incident) it founds.
+        /// UUIDv5 of (tenant, founder alert uid, founder event time): the id of the episode, and of the thread (and
+        /// incident) it founds.
         id: Uuid,
     },
     /// Every episode of `thread` now belongs to `into`; `thread` is gone.
@@ -63,12 +120,59 @@ pub enum Output {
     },
 }
 
+/// Counts of what happened, and sizes of what is held.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Threads promoted to incidents.
+    pub promoted: u64,
+    /// Incidents merged into others.
+    pub merged: u64,
+    /// Merges that only a bound forbade.
+    pub merges_refused: u64,
+    /// Threads sealed because they were full.
+    pub sealed: u64,
+    /// Threads dropped when idle or to keep a bound.
+    pub threads_dropped: u64,
+    /// Of these, dropped early to keep the bound on episodes.
+    pub evicted_by_bound: u64,
+    /// Entities that turned out to be one.
+    pub entities_merged: u64,
+    /// Live episodes.
+    pub episodes: u64,
+    /// Live threads.
+    pub threads: u64,
+    /// Known entities.
+    pub entities: u64,
+}
+
 impl Fusion {
     /// Creates the empty state of `tenant`.
     #[must_use]
     pub fn new(tenant: &str, settings: Arc<Settings>) -> Self {
         Self {
             tenant: tenant.to_owned(),
+            config_hash: settings.hash(),
+            stop: StopList::new(&settings),
+            leases: Leases::default(),
+            entities: Entities::default(),
+            rules: Rules::new(settings.limits.rules),
+            all_rate: Rate::default(),
+            episodes: Sequence::new(),
+            threads: Sequence::new(),
+            open: Lookup::default(),
+            uids: Lookup::default(),
+            uid_hours: BTreeMap::new(),
+            started: None,
+            now: i64::MIN,
+            watermark: i64::MIN,
+            swept_hour: i64::MIN,
+            expiry: BTreeSet::new(),
+            sealed: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            finished: VecDeque::new(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
             settings,
         }
     }
@@ -79,32 +183,348 @@ impl Fusion {
         &self.tenant
     }
 
-    /// Applies one alert at its own event time. Never fails: bad input is refused before it comes here.
-    pub fn handle_alert(&mut self, alert: &Alert) -> Placement {
-        let _ = (alert, &self.settings);
-        Placement::Placed {
-            episode: 0,
-            late: false,
+    /// Returns what happened so far and what is held.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+        Stats {
+            episodes: count(self.episodes.len()),
+            threads: count(self.threads.len()),
+            entities: count(self.entities.len()),
+            ..self.stats
         }
     }
 
     /// Learns who held an address when.
     pub fn handle_binding(&mut self, binding: &Binding) {
-        let _ = binding;
+        self.leases.learn(
+            binding,
+            usize::try_from(self.settings.limits.leases).unwrap_or(usize::MAX),
+        );
     }
 
-    /// Moves event time forward: state that nothing can reach any more is dropped. Time never goes back.
+    /// Moves the watermark forward: what comes before it is late from now on, and state that nothing can reach any more is
+    /// dropped. It never goes back.
     pub fn handle_time(&mut self, watermark: Timestamp) {
-        let _ = watermark;
+        self.watermark = self.watermark.max(watermark.millis());
+        self.sweep();
+    }
+
+    /// Applies one alert at its own event time. Never fails: bad input is refused before it comes here.
+    pub fn handle_alert(&mut self, alert: &Alert) -> Placement {
+        let time = alert.start_time.millis();
+        if let Some(seen) = self.uids.get(alert.uid.as_str()).copied() {
+            return self.seen_again(alert, seen);
+        }
+        self.started.get_or_insert(time);
+        self.now = time;
+        let named = self.name_entities(alert);
+        let rule = self.rules.intern(alert.rule(), time);
+        let key = (
+            rule,
+            named
+                .evidence
+                .iter()
+                .map(|mention| mention.entity)
+                .collect(),
+        );
+        let late = time < self.watermark;
+        let episode = match self.open_episode(&key, time) {
+            Some(episode) => {
+                self.repeat(episode, alert);
+                episode
+            }
+            None => self.begin(alert, named, rule, key, late),
+        };
+        self.remember(alert, episode);
+        self.settle(time);
+        Placement::Placed { episode, late }
     }
 
     /// Returns the next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
-    /// Returns the next incident that changed since it was last polled, at its newest revision, oldest incident first.
+    /// Returns the next incident that changed since it was last polled, at its newest revision: first those that are gone,
+    /// then by age.
     pub fn poll_incident(&mut self) -> Option<Incident> {
-        None
+        if let Some(finished) = self.finished.pop_front() {
+            return Some(finished);
+        }
+        let thread = self.changed.pop_first()?;
+        self.threads
+            .get(thread)
+            .and_then(|thread| self.render(thread))
+    }
+
+    /// Resolves the alert's entities and rewrites what refers to entities that turned out to be the same.
+    fn name_entities(&mut self, alert: &Alert) -> Named {
+        let max = usize::try_from(self.settings.limits.entities)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        let mut same = Vec::new();
+        let named = resolve(
+            alert,
+            &self.leases,
+            &self.stop,
+            &mut self.entities,
+            max,
+            &mut same,
+        );
+        for pair in same {
+            self.unite(pair);
+        }
+        for mention in &named.evidence {
+            self.entities
+                .touch(mention.entity, alert.start_time.millis());
+        }
+        named
+    }
+
+    /// Makes two entities one everywhere.
+    fn unite(&mut self, pair: Same) {
+        let numbers: Vec<u64> = self
+            .entities
+            .get(pair.gone)
+            .map(|state| state.episodes.iter().copied().collect())
+            .unwrap_or_default();
+        let mut threads = BTreeSet::new();
+        let mut live = 0;
+        for number in numbers {
+            let Some(episode) = self.episodes.get_mut(number) else {
+                continue;
+            };
+            let old = episode.fold_key();
+            live += u32::from(episode.unite(pair));
+            let new = episode.fold_key();
+            threads.insert(episode.thread);
+            if self.open.get(&old) == Some(&number) {
+                self.open.remove(&old);
+                self.open.entry(new).or_insert(number);
+            }
+        }
+        for number in threads {
+            let Some(thread) = self.threads.get_mut(number) else {
+                continue;
+            };
+            thread.unite(pair.gone, pair.kept);
+            if thread.incident.is_some() {
+                self.touch(number, Change::AlertUpdated);
+            }
+        }
+        let background = &self.settings.background;
+        self.entities.absorb(
+            pair,
+            background.half_life_ms,
+            background.thread_half_life_ms,
+        );
+        if let Some(kept) = self.entities.get_mut(pair.kept) {
+            kept.live = kept.live.saturating_add(live);
+        }
+        self.stats.entities_merged += 1;
+    }
+
+    /// Returns the episode that an alert of this key at `time` repeats.
+    fn open_episode(&self, key: &FoldKey, time: i64) -> Option<u64> {
+        let number = *self.open.get(key)?;
+        let episode = self.episodes.get(number)?;
+        let fold = &self.settings.fold;
+        let near = time - episode.end() <= fold.gap_ms && episode.start - time <= fold.gap_ms;
+        (near && time - episode.start <= fold.span_ms).then_some(number)
+    }
+
+    /// Folds a repeat into its episode.
+    fn repeat(&mut self, number: u64, alert: &Alert) {
+        let max = usize::try_from(self.settings.limits.repeat_uids).unwrap_or(usize::MAX);
+        let Some(episode) = self.episodes.get_mut(number) else {
+            return;
+        };
+        let before = episode.tally.count;
+        episode.tally.count += i64::from(alert.count.max(1));
+        episode.tally.end = episode
+            .tally
+            .end
+            .max(alert.end_time.millis().max(alert.start_time.millis()));
+        if episode.repeat_uids.len() < max {
+            episode.repeat_uids.push(alert.uid.as_str().into());
+            episode.tally.repeat_uids = episode.repeat_uids.len();
+        }
+        let raised = alert.severity > episode.severity;
+        episode.severity = episode.severity.max(alert.severity);
+        let doubled = before.checked_ilog2() < episode.tally.count.checked_ilog2();
+        let (thread, end) = (episode.thread, episode.end());
+        let entities: Vec<EntityId> = episode
+            .mentions
+            .iter()
+            .map(|mention| mention.entity)
+            .collect();
+        let Some(state) = self.threads.get_mut(thread) else {
+            return;
+        };
+        state.end = state.end.max(end);
+        for entity in entities {
+            if let Some(presence) = state.entities.get_mut(&entity) {
+                presence.active = presence.active.max(end);
+            }
+        }
+        if let Some(incident) = &mut state.incident {
+            incident.unshown.insert(number);
+            if raised {
+                self.touch(thread, Change::AlertUpdated);
+            } else if doubled {
+                self.touch(thread, Change::CountDoubled);
+            }
+        }
+        self.requeue(thread);
+    }
+
+    /// Opens an episode and finds its place.
+    fn begin(
+        &mut self,
+        alert: &Alert,
+        named: Named,
+        rule: RuleId,
+        key: FoldKey,
+        late: bool,
+    ) -> u64 {
+        self.make_room();
+        let episode = self.episode(alert, named, rule, late);
+        let id = episode.id;
+        for mention in &episode.mentions {
+            if let Some(state) = self.entities.get_mut(mention.entity) {
+                state.live = state.live.saturating_add(1);
+                state.episodes.push_back(self.episodes.next());
+            }
+        }
+        let number = self.episodes.push(episode);
+        let rates = self.rates_of(number);
+        if let Some(episode) = self.episodes.get(number) {
+            self.threads.push(Thread::found(number, episode, |entity| {
+                rate_in(&rates, entity)
+            }));
+        }
+        self.open.insert(key, number);
+        self.outputs.push_back(Output::EpisodeOpened {
+            episode: number,
+            id,
+        });
+        self.requeue(number);
+        let mut thread = self.place(number);
+        if self
+            .episodes
+            .get(number)
+            .is_some_and(|episode| !episode.context)
+        {
+            thread = self.stitch(number);
+        }
+        self.touch(thread, Change::AlertsAdded);
+        self.count(number);
+        number
+    }
+
+    fn episode(&mut self, alert: &Alert, named: Named, rule: RuleId, late: bool) -> Episode {
+        let time = alert.start_time.millis();
+        let rule_terms = named
+            .evidence
+            .iter()
+            .map(|mention| self.rule_term(rule, mention.entity, time, None));
+        let rule_term = rule_terms.min().unwrap_or(0);
+        let (in_tenant, at_entity) = self.novelty(rule, &named.evidence, time);
+        let background = &self.settings.background;
+        let pinned_context = matches!(alert.kind, AlertKind::Vulnerability | AlertKind::Compliance)
+            || alert.activity == AlertActivity::Close;
+        let routine = in_tenant < background.routine_rule && at_entity < background.routine_pair;
+        let shape = Shape {
+            rule: alert.rule().to_owned(),
+            title: alert.title.clone(),
+            product: alert.product().to_owned(),
+            tactics: Tactics::of(&alert.attacks),
+            attacks: alert.attacks.clone(),
+        };
+        let tally = Tally {
+            count: i64::from(alert.count.max(1)),
+            end: alert.end_time.millis().max(time),
+            repeat_uids: 0,
+        };
+        Episode {
+            id: Uuid::new_v5(
+                &IDS,
+                format!("{}\n{}\n{time}", self.tenant, alert.uid).as_bytes(),
+            ),
+            uid: alert.uid.as_str().into(),
+            native_uid: alert.source.native_uid.as_str().into(),
+            rule,
+            shape: self.rules.share(rule, shape),
+            severity: alert.severity,
+            confidence: alert.confidence.map_or(50, |percent| {
+                u32::try_from(percent.clamp(0, 100)).unwrap_or(50)
+            }),
+            mentions: named.evidence,
+            roles: named.roles,
+            recorded: named.recorded,
+            source: named.source,
+            target: named.target,
+            rule_term,
+            novelty: in_tenant.max(at_entity / 2),
+            context: routine || pinned_context,
+            pinned_context,
+            late,
+            blocked: matches!(
+                alert.disposition,
+                AlertDisposition::Blocked | AlertDisposition::Quarantined
+            ),
+            vendor_incident: alert.kind == AlertKind::Incident,
+            start: time,
+            tally,
+            shown: tally,
+            repeat_uids: Vec::new(),
+            thread: self.episodes.next(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Handles an alert whose uid was seen: a duplicate, or with a higher revision an update in place.
+    fn seen_again(&mut self, alert: &Alert, seen: Seen) -> Placement {
+        let episode = seen.episode;
+        if alert.revision <= seen.revision {
+            return Placement::Duplicate { episode };
+        }
+        if let Some(known) = self.uids.get_mut(alert.uid.as_str()) {
+            known.revision = alert.revision;
+        }
+        if let Some(state) = self.episodes.get_mut(episode) {
+            let raised = alert.severity > state.severity;
+            state.severity = state.severity.max(alert.severity);
+            state.tally.end = state.tally.end.max(alert.end_time.millis());
+            let thread = state.thread;
+            if let Some(incident) = self
+                .threads
+                .get_mut(thread)
+                .and_then(|thread| thread.incident.as_mut())
+            {
+                incident.unshown.insert(episode);
+                if raised {
+                    self.touch(thread, Change::AlertUpdated);
+                }
+            }
+            self.settle(alert.start_time.millis());
+        }
+        Placement::Updated { episode }
+    }
+
+    fn remember(&mut self, alert: &Alert, episode: u64) {
+        let uid: Arc<str> = alert.uid.as_str().into();
+        self.uids.insert(
+            Arc::clone(&uid),
+            Seen {
+                episode,
+                revision: alert.revision,
+            },
+        );
+        self.uid_hours
+            .entry(alert.start_time.millis().div_euclid(HOUR_MS))
+            .or_default()
+            .push(uid);
     }
 }

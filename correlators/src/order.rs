@@ -1,6 +1,6 @@
 //! Tactics: a small set of them, and the usual order of two.
 
-use schemas::attack::Attack;
+use schemas::attack::{Attack, AttackOrigin};
 
 /// Rank of a tactic in the kill chain, 0 to 5.
 pub(crate) type Phase = u8;
@@ -72,12 +72,23 @@ const ORDER: [[i8; 13]; 13] = [
 pub(crate) struct Tactics(u16);
 
 impl Tactics {
+    /// Returns the known tactics of an alert: those its source named, else those its techniques can stand for.
     pub(crate) fn of(attacks: &[Attack]) -> Self {
+        let named = Self::collect(
+            attacks
+                .iter()
+                .filter(|attack| attack.origin != AttackOrigin::Expanded),
+        );
+        if named == Self::default() {
+            Self::collect(attacks.iter())
+        } else {
+            named
+        }
+    }
+
+    fn collect<'a>(attacks: impl Iterator<Item = &'a Attack>) -> Self {
         let mut set = Self::default();
-        for uid in attacks
-            .iter()
-            .filter_map(|attack| attack.tactic_uid.as_deref())
-        {
+        for uid in attacks.filter_map(|attack| attack.tactic_uid.as_deref()) {
             if let Some(bit) = TACTICS.iter().position(|(known, _)| *known == uid) {
                 set.0 |= 1 << bit;
             }

@@ -14,7 +14,8 @@ const DAY: i64 = 24 * HOUR;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How far behind the newest event time an alert may come without being flagged late; default 10 min.
+    /// How far behind the newest event time an alert may come without being flagged late; default 10 min. Whoever moves the
+    /// watermark keeps this distance.
     pub lateness_ms: i64,
     /// Entities that are recorded and never evidence: kind word to values as people write them.
     pub never_link: BTreeMap<String, Vec<String>>,
@@ -34,6 +35,17 @@ pub struct Settings {
     pub promote: Promote,
     /// Bounds.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// Returns a short hash of all settings: equal settings have equal hashes on every machine.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let name = format!("{self:?}");
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes())
+            .simple()
+            .to_string()
+    }
 }
 
 impl Default for Settings {

@@ -6,16 +6,16 @@ use std::borrow::Cow;
 use super::json::{Node, Object};
 use super::microsoft::{self, add_attacks, add_entities, add_resources, words};
 use super::record::{Frame, Record, Times, label};
-use super::{DecodeError, Format, Reason};
+use super::{DecodeError, Format};
 use crate::alert::{Alert, AlertKind, Source};
 use crate::entity::{self, EntityRole, HostFields};
 use crate::time::Timestamp;
 
 /// Decodes one alert.
 pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
-    let spelling = Spelling::of(record.fields)?;
+    let spelling = Spelling::of(record.fields);
     let body = spelling.body;
-    let identifiers = body.sole("resourceIdentifiers")?.map(Node::unfolded);
+    let identifiers = body.get("resourceIdentifiers").map(Node::unfolded);
     let identifiers = identifiers.transpose()?;
     let identifiers = identifiers.iter().flat_map(|list| list.root().items());
     let identifiers: Vec<Object<'_>> = identifiers.filter_map(Node::object).collect();
@@ -37,15 +37,13 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
             rule_name: title.clone(),
             url: text(body, "alertUri"),
         },
-        title: title.ok_or_else(|| spelling.missing("alertDisplayName"))?,
+        title: title.ok_or_else(|| body.missing("alertDisplayName"))?,
         tenant: record.fields.sole("TenantId")?,
         times,
         time_field: "startTimeUtc",
     };
     let from_subscription = frame.tenant.is_none_or(Node::blank);
-    let mut alert = record
-        .alert(Format::DefenderCloud, frame)
-        .map_err(|error| spelling.in_place(error))?;
+    let mut alert = record.alert(Format::DefenderCloud, frame)?;
     if from_subscription && let Some((field, subscription)) = spelling.subscription(&identifiers)? {
         alert.tenant = record.own_tenant(field, subscription)?;
     }
@@ -59,14 +57,14 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     let mut techniques = words(body.get("techniques"));
     techniques.append(&mut words(body.get("subTechniques")));
     add_attacks(&mut alert, &words(body.get("intent")), &techniques);
-    let mut resources: Vec<&str> = identifiers
+    let resources = identifiers
         .iter()
-        .filter_map(|id| id.str("azureResourceId"))
-        .collect();
-    for name in ["resourceId", "azureResourceId"] {
-        resources.extend(body.sole(name)?.and_then(Node::str));
-    }
-    add_entities(&mut alert, body.sole("entities")?, &resources, record)?;
+        .filter_map(|id| id.str("azureResourceId"));
+    let own = ["resourceId", "azureResourceId"]
+        .into_iter()
+        .filter_map(|name| body.str(name));
+    let resources: Vec<&str> = resources.chain(own).collect();
+    add_entities(&mut alert, body.get("entities"), &resources, record)?;
     add_resources(&mut alert, &resources);
     add_agents(&mut alert, &identifiers);
     Ok(alert)
@@ -79,37 +77,12 @@ struct Spelling<'a> {
     whole: Object<'a>,
     /// Where the alert's own fields are: under `properties`, or the record itself.
     body: Object<'a>,
-    flat: bool,
 }
 
 impl<'a> Spelling<'a> {
-    fn of(whole: Object<'a>) -> Result<Self, DecodeError> {
-        let properties = whole.sole("properties")?.and_then(Node::object);
-        Ok(Self {
-            whole,
-            body: properties.unwrap_or(whole),
-            flat: properties.is_none(),
-        })
-    }
-
-    /// Returns the error that a field of the alert is missing, as this spelling writes its name.
-    fn missing(self, name: &str) -> DecodeError {
-        let (first, rest) = name.split_at_checked(1).unwrap_or_default();
-        if self.flat {
-            self.body
-                .missing(&format!("{}{rest}", first.to_uppercase()))
-        } else {
-            self.body.missing(name)
-        }
-    }
-
-    /// Returns the error of a time that is missing with the place where it should be.
-    fn in_place(self, error: DecodeError) -> DecodeError {
-        if error.reason == Reason::MissingField {
-            self.missing("startTimeUtc")
-        } else {
-            error
-        }
+    fn of(whole: Object<'a>) -> Self {
+        let body = whole.object("properties").unwrap_or(whole);
+        Self { whole, body }
     }
 
     /// Returns the alert's own id; in the Activity Log only the resource's id ends with it.
@@ -122,7 +95,7 @@ impl<'a> Spelling<'a> {
         let last = resource.as_deref().and_then(alert_of);
         last.or(name.as_deref())
             .map(str::to_owned)
-            .ok_or_else(|| self.missing("systemAlertId"))
+            .ok_or_else(|| self.body.missing("systemAlertId"))
     }
 
     fn event_name(self) -> Option<Cow<'a, str>> {
@@ -183,7 +156,7 @@ impl<'a> Spelling<'a> {
 
 /// Adds severity, state and what is worth keeping beside the canonical fields.
 fn add_state(alert: &mut Alert, spelling: &Spelling<'_>) {
-    let Spelling { whole, body, .. } = *spelling;
+    let Spelling { whole, body } = *spelling;
     alert.description = text(body, "description").or_else(|| text(whole, "description"));
     alert.severity_native = text(body, "severity");
     if let Some(word) = &alert.severity_native {

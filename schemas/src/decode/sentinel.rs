@@ -53,12 +53,8 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     techniques.append(&mut words(fields.get("SubTechniques")));
     techniques.append(&mut words(own("MitreTechniques")));
     add_attacks(&mut alert, &words(fields.get("Tactics")), &techniques);
-    let resources: Vec<&str> = fields
-        .sole("ResourceId")?
-        .and_then(Node::str)
-        .into_iter()
-        .collect();
-    add_entities(&mut alert, fields.sole("Entities")?, &resources, record)?;
+    let resources: Vec<&str> = fields.str("ResourceId").into_iter().collect();
+    add_entities(&mut alert, fields.get("Entities"), &resources, record)?;
     add_resources(&mut alert, &resources);
     Ok(alert)
 }

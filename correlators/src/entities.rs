@@ -1,0 +1,488 @@
+//! The entities of a tenant: which keys name the same one, and what is known of each.
+//!
+//! Strong keys of one mention become aliases of one entity, but only one to one: an entity never gets two keys of the
+//! same scheme (two SIDs, two DNS names), so a wrong record cannot pull a whole directory into one entity.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use schemas::entity::{Entity, EntityKind};
+
+use crate::interner::{Lookup, RuleId};
+use crate::rates::Rate;
+
+/// Strong keys an entity can have; one a scheme.
+const KEYS_MAX: usize = 8;
+/// Weak keys bound to an entity.
+const WEAK_KEYS_MAX: usize = 16;
+/// Neighbours remembered at an entity: far above the point where a hub is no evidence any more.
+const FAN_MAX: usize = 256;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A dense number for an entity; reused once the entity is forgotten.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct EntityId(u32);
+
+/// What an entity is called.
+#[derive(Debug)]
+pub(crate) struct EntityName {
+    pub(crate) key: String,
+    pub(crate) kind: String,
+    pub(crate) display: String,
+    pub(crate) aliases: Vec<String>,
+}
+
+/// What is known of one entity.
+#[derive(Debug)]
+pub(crate) struct EntityState {
+    pub(crate) name: Arc<EntityName>,
+    pub(crate) kind: EntityKind,
+    /// Every episode, novel ones, and warm threads.
+    pub(crate) episodes_rate: Rate,
+    pub(crate) novel_rate: Rate,
+    pub(crate) threads_rate: Rate,
+    /// Episodes of each rule here, by rule.
+    pub(crate) rules: Vec<(RuleId, Rate)>,
+    /// Latest novel episodes, oldest first.
+    pub(crate) ring: VecDeque<u64>,
+    /// Warm threads that touch it, oldest first.
+    pub(crate) threads: Vec<u64>,
+    /// Hosts and accounts met together with it, by id, with the time last met.
+    fan: Vec<(EntityId, i64)>,
+    /// Live episodes that name it, oldest first; some may be gone already.
+    pub(crate) episodes: VecDeque<u64>,
+    /// Number of live episodes that name it.
+    pub(crate) live: u32,
+    weak_keys: Vec<Box<str>>,
+    /// Only ever named by a weak key.
+    pub(crate) weak_only: bool,
+    last_hour: i64,
+}
+
+/// The strong entities a weak key was seen with; more than one makes it ambiguous.
+#[derive(Debug, Default)]
+struct WeakKey {
+    owners: Vec<EntityId>,
+    ambiguous: bool,
+}
+
+/// All entities of a tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Entities {
+    by_key: Lookup<Box<str>, EntityId>,
+    by_weak_key: Lookup<Box<str>, WeakKey>,
+    slots: Vec<Option<Box<EntityState>>>,
+    free: Vec<EntityId>,
+    /// Entities by the hour they were last seen in; an entry may be out of date.
+    by_hour: BTreeMap<i64, Vec<EntityId>>,
+    live: usize,
+}
+
+/// Two ids that turned out to be one entity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Same {
+    pub(crate) gone: EntityId,
+    pub(crate) kept: EntityId,
+}
+
+impl Entities {
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) fn get(&self, id: EntityId) -> Option<&EntityState> {
+        self.slots.get(index(id))?.as_deref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: EntityId) -> Option<&mut EntityState> {
+        self.slots.get_mut(index(id))?.as_deref_mut()
+    }
+
+    /// Returns whether any key of `mention` is known.
+    pub(crate) fn knows(&self, mention: &Entity) -> bool {
+        let mut keys = mention
+            .key
+            .iter()
+            .chain(&mention.alt_keys)
+            .chain(&mention.weak_keys);
+        keys.any(|key| {
+            self.by_key.contains_key(key.as_str()) || self.by_weak_key.contains_key(key.as_str())
+        })
+    }
+
+    /// Returns the entity that the strong keys of `mention` name, new or known, and the pairs that turned out to be one.
+    /// The caller must rewrite what refers to a `gone` id, and then call [`Self::absorb`].
+    pub(crate) fn strong(&mut self, mention: &Entity, same: &mut Vec<Same>) -> EntityId {
+        let keys = || mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
+        let known = keys().find_map(|key| self.by_key.get(key.as_str()).copied());
+        let id = known.unwrap_or_else(|| self.create(mention));
+        if let Some(entity) = self.get_mut(id) {
+            entity.weak_only = false;
+        }
+        let mut merge = None;
+        for key in keys() {
+            match self.by_key.get(key.as_str()).copied() {
+                None => self.add_key(id, key),
+                Some(other) if other != id && merge.is_none() && self.compatible(id, other) => {
+                    merge = Some(self.larger_survives(id, other));
+                }
+                Some(_) => {}
+            }
+        }
+        for key in mention.weak_keys.iter().take(KEYS_MAX) {
+            self.bind_weak(key, id);
+        }
+        same.extend(merge);
+        merge.map_or(id, |pair| pair.kept)
+    }
+
+    /// Returns the entity a weak key names and whether it names it for sure: a known entity when only one was ever seen
+    /// with it, else one of its own.
+    pub(crate) fn weak(&mut self, mention: &Entity) -> Option<(EntityId, bool)> {
+        let key = mention.weak_keys.first()?;
+        if let Some(weak) = self.by_weak_key.get(key.as_str())
+            && !weak.ambiguous
+            && let Some(owner) = weak.owners.first()
+        {
+            return Some((*owner, true));
+        }
+        if let Some(id) = self.by_key.get(key.as_str()) {
+            return Some((*id, self.get(*id).is_some_and(|entity| !entity.weak_only)));
+        }
+        let id = self.create(&Entity {
+            key: Some(key.clone()),
+            ..mention.clone()
+        });
+        if let Some(entity) = self.get_mut(id) {
+            entity.weak_only = true;
+        }
+        Some((id, false))
+    }
+
+    /// Adds to `kept` what is known of `gone` and forgets `gone`.
+    pub(crate) fn absorb(&mut self, pair: Same, half_life_ms: i64, thread_half_life_ms: i64) {
+        let Some(gone) = self.slots.get_mut(index(pair.gone)).and_then(Option::take) else {
+            return;
+        };
+        self.free.push(pair.gone);
+        self.live -= 1;
+        for key in std::iter::once(&gone.name.key).chain(&gone.name.aliases) {
+            self.by_key.insert(key.as_str().into(), pair.kept);
+        }
+        for weak in &gone.weak_keys {
+            if let Some(bound) = self.by_weak_key.get_mut(weak) {
+                bound.owners.retain(|owner| *owner != pair.gone);
+            }
+        }
+        let Some(kept) = self.get_mut(pair.kept) else {
+            return;
+        };
+        let mut aliases = kept.name.aliases.clone();
+        aliases.push(gone.name.key.clone());
+        aliases.extend(gone.name.aliases.iter().cloned());
+        kept.rename(aliases);
+        kept.episodes_rate.merge(&gone.episodes_rate, half_life_ms);
+        kept.novel_rate.merge(&gone.novel_rate, half_life_ms);
+        kept.threads_rate
+            .merge(&gone.threads_rate, thread_half_life_ms);
+        for (rule, rate) in gone.rules {
+            match kept.rules.binary_search_by_key(&rule, |(known, _)| *known) {
+                Ok(at) => {
+                    if let Some((_, known)) = kept.rules.get_mut(at) {
+                        known.merge(&rate, half_life_ms);
+                    }
+                }
+                Err(at) => kept.rules.insert(at, (rule, rate)),
+            }
+        }
+        kept.ring = merged(&kept.ring, &gone.ring);
+        kept.episodes = merged(&kept.episodes, &gone.episodes);
+        kept.threads.extend(gone.threads);
+        kept.threads.sort_unstable();
+        kept.threads.dedup();
+        for (neighbour, time) in gone.fan {
+            kept.meet(neighbour, time);
+        }
+        for weak in gone.weak_keys {
+            self.bind_weak(&weak, pair.kept);
+        }
+    }
+
+    /// Notes that `id` was seen in the hour of `time`.
+    pub(crate) fn touch(&mut self, id: EntityId, time: i64) {
+        let hour = time.div_euclid(HOUR_MS);
+        let Some(entity) = self.get_mut(id) else {
+            return;
+        };
+        if entity.last_hour < hour {
+            entity.last_hour = hour;
+            self.by_hour.entry(hour).or_default().push(id);
+        }
+    }
+
+    /// Forgets entities that were last seen before `time` and that no live episode names.
+    pub(crate) fn forget_before(&mut self, time: i64) {
+        let limit = time.div_euclid(HOUR_MS);
+        while let Some(entry) = self.by_hour.first_entry()
+            && *entry.key() < limit
+        {
+            let hour = *entry.key();
+            for id in entry.remove() {
+                let Some(entity) = self.get(id) else { continue };
+                if entity.last_hour != hour {
+                    continue;
+                }
+                if entity.live > 0 {
+                    self.by_hour.entry(limit).or_default().push(id);
+                    if let Some(entity) = self.get_mut(id) {
+                        entity.last_hour = limit;
+                    }
+                } else {
+                    self.forget(id);
+                }
+            }
+        }
+    }
+
+    /// Forgets the longest unseen entity that no live episode names; returns whether there was one.
+    pub(crate) fn forget_one(&mut self) -> bool {
+        let hours: Vec<i64> = self.by_hour.keys().copied().take(64).collect();
+        for hour in hours {
+            let Some(ids) = self.by_hour.get(&hour) else {
+                continue;
+            };
+            let found = ids.iter().copied().find(|id| {
+                self.get(*id)
+                    .is_some_and(|e| e.live == 0 && e.last_hour == hour)
+            });
+            if let Some(id) = found {
+                self.forget(id);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, id: EntityId) {
+        let Some(entity) = self.slots.get_mut(index(id)).and_then(Option::take) else {
+            return;
+        };
+        self.live -= 1;
+        self.free.push(id);
+        for key in std::iter::once(&entity.name.key).chain(&entity.name.aliases) {
+            self.by_key.remove(key.as_str());
+        }
+        for key in &entity.weak_keys {
+            let emptied = self.by_weak_key.get_mut(key).is_some_and(|weak| {
+                weak.owners.retain(|owner| *owner != id);
+                weak.owners.is_empty()
+            });
+            if emptied {
+                self.by_weak_key.remove(key);
+            }
+        }
+    }
+
+    fn create(&mut self, mention: &Entity) -> EntityId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            EntityId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+        });
+        let key = mention.key.clone().unwrap_or_default();
+        self.by_key.insert(key.as_str().into(), id);
+        let state = EntityState::new(key, mention);
+        if let Some(slot) = self.slots.get_mut(index(id)) {
+            *slot = Some(Box::new(state));
+        }
+        self.live += 1;
+        id
+    }
+
+    fn add_key(&mut self, id: EntityId, key: &str) {
+        let Some(entity) = self.get_mut(id) else {
+            return;
+        };
+        if entity.keys().any(|known| scheme(known) == scheme(key))
+            || entity.name.aliases.len() + 1 >= KEYS_MAX
+        {
+            return;
+        }
+        let mut aliases = entity.name.aliases.clone();
+        aliases.push(key.to_owned());
+        entity.rename(aliases);
+        self.by_key.insert(key.into(), id);
+    }
+
+    /// Returns whether two entities have no key of the same scheme.
+    fn compatible(&self, a: EntityId, b: EntityId) -> bool {
+        let (Some(a), Some(b)) = (self.get(a), self.get(b)) else {
+            return false;
+        };
+        a.name.aliases.len() + b.name.aliases.len() + 2 <= KEYS_MAX
+            && !a
+                .keys()
+                .any(|key| b.keys().any(|other| scheme(key) == scheme(other)))
+    }
+
+    /// The entity with more live episodes survives, so that little is rewritten; the lower id when equal.
+    fn larger_survives(&self, a: EntityId, b: EntityId) -> Same {
+        let live = |id| self.get(id).map_or(0, |entity| entity.live);
+        if (live(a), b) >= (live(b), a) {
+            Same { gone: b, kept: a }
+        } else {
+            Same { gone: a, kept: b }
+        }
+    }
+
+    fn bind_weak(&mut self, key: &str, id: EntityId) {
+        let Some(entity) = self.slots.get_mut(index(id)).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        if entity.weak_keys.iter().any(|known| **known == *key) {
+            return;
+        }
+        if entity.weak_keys.len() >= WEAK_KEYS_MAX {
+            return;
+        }
+        entity.weak_keys.push(key.into());
+        let weak = self.by_weak_key.entry(key.into()).or_default();
+        if weak.owners.len() < 2 {
+            weak.owners.push(id);
+        }
+        weak.ambiguous |= weak.owners.first().is_some_and(|owner| *owner != id);
+    }
+}
+
+impl EntityState {
+    fn new(key: String, mention: &Entity) -> Self {
+        Self {
+            name: Arc::new(EntityName {
+                key,
+                kind: mention.kind.clone(),
+                display: mention.display.clone(),
+                aliases: Vec::new(),
+            }),
+            kind: EntityKind::of(&mention.kind),
+            episodes_rate: Rate::default(),
+            novel_rate: Rate::default(),
+            threads_rate: Rate::default(),
+            rules: Vec::new(),
+            ring: VecDeque::new(),
+            threads: Vec::new(),
+            fan: Vec::new(),
+            episodes: VecDeque::new(),
+            live: 0,
+            weak_keys: Vec::new(),
+            weak_only: false,
+            last_hour: i64::MIN,
+        }
+    }
+
+    /// Returns whether it names a machine or a person: what a hub is counted by.
+    pub(crate) fn is_party(&self) -> bool {
+        matches!(self.kind, EntityKind::Host | EntityKind::Account)
+    }
+
+    /// Returns how many hosts and accounts were met together with it in the day before `time`.
+    pub(crate) fn fan(&self, time: i64) -> u32 {
+        let recent = self
+            .fan
+            .iter()
+            .filter(|(_, met)| time - met <= 24 * HOUR_MS)
+            .count();
+        u32::try_from(recent).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that `neighbour` was met together with it.
+    pub(crate) fn meet(&mut self, neighbour: EntityId, time: i64) {
+        match self
+            .fan
+            .binary_search_by_key(&neighbour, |(known, _)| *known)
+        {
+            Ok(at) => {
+                if let Some((_, met)) = self.fan.get_mut(at) {
+                    *met = time.max(*met);
+                }
+            }
+            Err(mut at) => {
+                if self.fan.len() >= FAN_MAX {
+                    self.fan.retain(|(_, met)| time - met <= 24 * HOUR_MS);
+                    at = self.fan.partition_point(|(known, _)| *known < neighbour);
+                }
+                if self.fan.len() < FAN_MAX {
+                    self.fan.insert(at, (neighbour, time));
+                }
+            }
+        }
+    }
+
+    /// Counts an episode of `rule` here.
+    pub(crate) fn count_rule(&mut self, rule: RuleId, time: i64, half_life_ms: i64, max: usize) {
+        let at = match self.rules.binary_search_by_key(&rule, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(_) if self.rules.len() >= max.max(1) => {
+                let rarest = self
+                    .rules
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, (_, rate))| rate.value(time, half_life_ms));
+                if let Some((rarest, _)) = rarest {
+                    self.rules.remove(rarest);
+                }
+                self.insert_rule(rule)
+            }
+            Err(_) => self.insert_rule(rule),
+        };
+        if let Some((_, rate)) = self.rules.get_mut(at) {
+            rate.add(time, half_life_ms, u32::MAX);
+        }
+    }
+
+    /// Returns the count of `rule` here.
+    pub(crate) fn rule_value(&self, rule: RuleId, time: i64, half_life_ms: i64) -> u64 {
+        let at = self
+            .rules
+            .binary_search_by_key(&rule, |(known, _)| *known)
+            .ok();
+        at.and_then(|at| self.rules.get(at))
+            .map_or(0, |(_, rate)| rate.value(time, half_life_ms))
+    }
+
+    fn insert_rule(&mut self, rule: RuleId) -> usize {
+        let at = self.rules.partition_point(|(known, _)| *known < rule);
+        self.rules.insert(at, (rule, Rate::default()));
+        at
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.key.as_str()).chain(self.name.aliases.iter().map(String::as_str))
+    }
+
+    fn rename(&mut self, aliases: Vec<String>) {
+        let name = &self.name;
+        self.name = Arc::new(EntityName {
+            key: name.key.clone(),
+            kind: name.kind.clone(),
+            display: name.display.clone(),
+            aliases,
+        });
+    }
+}
+
+fn merged(a: &VecDeque<u64>, b: &VecDeque<u64>) -> VecDeque<u64> {
+    let mut all: Vec<u64> = a.iter().chain(b).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
+}
+
+/// Returns the kind and scheme of a key: `account:sid` of `account:sid:S-1-…`.
+fn scheme(key: &str) -> &str {
+    let mut colons = key.match_indices(':').map(|(at, _)| at);
+    colons.next();
+    colons.next().and_then(|at| key.get(..at)).unwrap_or(key)
+}
+
+fn index(id: EntityId) -> usize {
+    usize::try_from(id.0).unwrap_or(usize::MAX)
+}

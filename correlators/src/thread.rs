@@ -1,0 +1,309 @@
+//! A thread: the episodes that were linked or stitched together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::entities::{EntityId, EntityName};
+use crate::episode::Episode;
+use crate::fixed::{Hourly, Millibits, ONE_Q16, log2_ratio, scale};
+use crate::interner::RuleId;
+use crate::lifecycle::IncidentState;
+use crate::order::Tactics;
+
+/// The episodes that were linked or stitched together; its number is that of its founder.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pub(crate) founder: u64,
+    /// Id of the founder, and of the incident it may become.
+    pub(crate) id: Uuid,
+    pub(crate) episodes: Vec<u64>,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// Severity times novelty of its full episodes, thousandths.
+    pub(crate) suspicion: i32,
+    pub(crate) entities: BTreeMap<EntityId, Presence>,
+    pub(crate) rules: Vec<RuleCount>,
+    pub(crate) tactics: Tactics,
+    /// Suspicious enough to take part in stitching.
+    pub(crate) warm: bool,
+    /// Strong enough that episodes are weighed against it as a whole.
+    pub(crate) hot: bool,
+    /// Holds something its vendor already correlated.
+    pub(crate) vendor_incident: bool,
+    pub(crate) incident: Option<Box<IncidentState>>,
+    /// The full thread this one continues, and the one that continues this.
+    pub(crate) continues: Option<u64>,
+    pub(crate) successor: Option<u64>,
+    /// When it is dropped unless something comes in: the key it is queued under.
+    pub(crate) expires: i64,
+}
+
+/// What a thread did at one entity.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Full episodes, and all.
+    pub(crate) full: u32,
+    pub(crate) all: u32,
+    /// Starts of the first and the last full episode.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// Last activity, repeats included.
+    pub(crate) active: i64,
+    /// The entity's rate when the thread first touched it.
+    pub(crate) rate_before: Hourly,
+    /// Full episodes, by number.
+    pub(crate) episodes: Vec<u64>,
+    pub(crate) rules: Vec<RuleCount>,
+    /// What the entity was called when the incident was last revised.
+    pub(crate) name: Option<Arc<EntityName>>,
+}
+
+/// How often a rule fired.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleCount {
+    pub(crate) rule: RuleId,
+    pub(crate) all: u32,
+    /// A full episode was among them.
+    pub(crate) full: bool,
+}
+
+impl Thread {
+    /// Creates the thread that `founder` begins; `rate` gives an entity's rate at that time.
+    pub(crate) fn found(
+        number: u64,
+        founder: &Episode,
+        rate: impl FnMut(EntityId) -> Hourly,
+    ) -> Self {
+        let mut thread = Self {
+            founder: number,
+            id: founder.id,
+            episodes: vec![number],
+            start: founder.start,
+            end: founder.end(),
+            suspicion: 0,
+            entities: BTreeMap::new(),
+            rules: Vec::new(),
+            tactics: Tactics::default(),
+            warm: false,
+            hot: false,
+            vendor_incident: founder.vendor_incident,
+            incident: None,
+            continues: None,
+            successor: None,
+            expires: 0,
+        };
+        thread.count(number, founder, rate);
+        thread
+    }
+
+    /// Takes the founder, which turned from routine to full, into account anew.
+    pub(crate) fn recount(
+        &mut self,
+        number: u64,
+        founder: &Episode,
+        rate: impl FnMut(EntityId) -> Hourly,
+    ) {
+        self.entities.clear();
+        self.rules.clear();
+        self.count(number, founder, rate);
+    }
+
+    fn count(&mut self, number: u64, episode: &Episode, mut rate: impl FnMut(EntityId) -> Hourly) {
+        add_rule(&mut self.rules, episode.rule, 1, !episode.context);
+        if episode.context {
+            return;
+        }
+        for mention in &episode.mentions {
+            let presence = Presence {
+                full: 1,
+                all: 1,
+                first: episode.start,
+                last: episode.start,
+                active: episode.end(),
+                rate_before: rate(mention.entity),
+                episodes: vec![number],
+                rules: vec![RuleCount {
+                    rule: episode.rule,
+                    all: 1,
+                    full: true,
+                }],
+                name: None,
+            };
+            self.entities.insert(mention.entity, presence);
+        }
+        self.suspicion += episode.suspicion();
+        self.tactics = self.tactics.union(episode.shape.tactics);
+    }
+
+    /// Returns the id as text.
+    pub(crate) fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// Returns the number of rules with full episodes.
+    pub(crate) fn full_rules(&self) -> u32 {
+        full_rules(&self.rules, None)
+    }
+
+    /// Returns the number of entities the two have between them.
+    pub(crate) fn entities_with(&self, other: &Self) -> usize {
+        let (small, large) = if self.entities.len() <= other.entities.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let new = small
+            .entities
+            .keys()
+            .filter(|id| !large.entities.contains_key(id))
+            .count();
+        large.entities.len() + new
+    }
+
+    /// Takes in everything of `other`.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        self.suspicion = self.suspicion.saturating_add(other.suspicion);
+        self.tactics = self.tactics.union(other.tactics);
+        self.warm |= other.warm;
+        self.hot |= other.hot;
+        self.vendor_incident |= other.vendor_incident;
+        self.continues = self.continues.or(other.continues);
+        for count in other.rules {
+            add_rule(&mut self.rules, count.rule, count.all, count.full);
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.unshown.extend(&other.episodes);
+        }
+        let (mut large, small) = if self.episodes.len() >= other.episodes.len() {
+            (std::mem::take(&mut self.episodes), other.episodes)
+        } else {
+            (other.episodes, std::mem::take(&mut self.episodes))
+        };
+        large.extend(small);
+        self.episodes = large;
+        for (id, presence) in other.entities {
+            match self.entities.entry(id) {
+                std::collections::btree_map::Entry::Vacant(vacant) => {
+                    vacant.insert(presence);
+                }
+                std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                    occupied.get_mut().absorb(presence)
+                }
+            }
+        }
+    }
+
+    /// Two of its entities turned out to be one.
+    pub(crate) fn unite(&mut self, gone: EntityId, kept: EntityId) {
+        let Some(presence) = self.entities.remove(&gone) else {
+            return;
+        };
+        match self.entities.entry(kept) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(presence);
+            }
+            std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                occupied.get_mut().absorb(presence)
+            }
+        }
+    }
+
+    /// Returns by how many bits the episodes at its busiest entity exceed what the entity's rate before it explains:
+    /// the log-likelihood ratio of a Poisson count. The first episode only opens the window.
+    pub(crate) fn burst(&self, window_floor_ms: i64) -> Millibits {
+        self.entities
+            .values()
+            .map(|presence| presence.burst(window_floor_ms))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl Presence {
+    fn absorb(&mut self, other: Self) {
+        if other.first < self.first {
+            self.rate_before = other.rate_before;
+        }
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.active = self.active.max(other.active);
+        self.full += other.full;
+        self.all += other.all;
+        self.episodes.extend(other.episodes);
+        for count in other.rules {
+            add_rule(&mut self.rules, count.rule, count.all, count.full);
+        }
+    }
+
+    fn burst(&self, window_floor_ms: i64) -> Millibits {
+        if self.full < 2 {
+            return 0;
+        }
+        let counted = u64::from(self.full - 1) << 32;
+        let expected = crate::fixed::expected(
+            self.rate_before,
+            (self.last - self.first).max(window_floor_ms),
+        )
+        .max(1);
+        if counted <= expected {
+            return 0;
+        }
+        let times = i32::try_from(self.full - 1)
+            .unwrap_or(i32::MAX)
+            .saturating_mul(1_000);
+        let excess = i32::try_from((counted - expected) / (1 << 22)).unwrap_or(i32::MAX);
+        // 1,443 = 1000 * log2(e); `excess` is in 1/1,024.
+        scale(log2_ratio(counted, expected), times)
+            - scale(
+                1_443,
+                i32::try_from(i64::from(excess) * 1_000 / 1_024).unwrap_or(i32::MAX),
+            )
+    }
+
+    /// Returns the full episodes as a weight to take out of a decayed count.
+    pub(crate) fn own_full(&self) -> u64 {
+        u64::from(self.full) * ONE_Q16
+    }
+
+    /// Returns all episodes as a weight to take out of a decayed count.
+    pub(crate) fn own_all(&self) -> u64 {
+        u64::from(self.all) * ONE_Q16
+    }
+
+    /// Returns the number of rules with full episodes here besides `rule`.
+    pub(crate) fn support(&self, rule: RuleId) -> u32 {
+        full_rules(&self.rules, Some(rule))
+    }
+}
+
+/// Returns how often `rule` fired, as a weight.
+pub(crate) fn rule_weight(rules: &[RuleCount], rule: RuleId) -> u64 {
+    let at = rules.binary_search_by_key(&rule, |count| count.rule).ok();
+    at.and_then(|at| rules.get(at))
+        .map_or(0, |count| u64::from(count.all) * ONE_Q16)
+}
+
+/// Notes that `rule` fired.
+pub(crate) fn add_rule(rules: &mut Vec<RuleCount>, rule: RuleId, all: u32, full: bool) {
+    match rules.binary_search_by_key(&rule, |count| count.rule) {
+        Ok(at) => {
+            if let Some(count) = rules.get_mut(at) {
+                count.all += all;
+                count.full |= full;
+            }
+        }
+        Err(at) => rules.insert(at, RuleCount { rule, all, full }),
+    }
+}
+
+fn full_rules(rules: &[RuleCount], besides: Option<RuleId>) -> u32 {
+    let full = rules
+        .iter()
+        .filter(|count| count.full && Some(count.rule) != besides)
+        .count();
+    u32::try_from(full).unwrap_or(u32::MAX)
+}
