@@ -49,8 +49,12 @@ pub fn account(fields: &AccountFields<'_>) -> Option<Entity> {
         name.add_keys(&mut entity, fields);
     }
     name.set_identifiers(&mut entity);
-    let left = entity.has_key() || !entity.identifiers.is_empty();
-    left.then_some(entity)
+    if entity.display.is_empty() {
+        entity.display = entity.label();
+    }
+    // A domain without a name is nobody.
+    let built_in = entity.identifiers.contains_key("sid");
+    (entity.has_key() || built_in || name.text.is_some()).then_some(entity)
 }
 
 /// What an AWS record says of a principal.
@@ -173,8 +177,8 @@ impl Name {
 
     fn split(&mut self, text: &str) {
         let (domain, rest) = match split_domain(text) {
-            Some((domain, rest)) => (Some(domain), rest),
-            None => (None, text),
+            Some((domain, rest)) if !is_placeholder(text) => (Some(domain), rest),
+            Some(_) | None => (None, text),
         };
         if let Some(domain) = domain.filter(|domain| !domain.is_empty()) {
             self.nt_domain.get_or_insert_with(|| upper(domain));

@@ -33,6 +33,7 @@ pub fn file(fields: &FileFields<'_>) -> Option<Entity> {
         .as_deref()
         .map(base_name)
         .or(fields.name)
+        .or(fields.path.map(base_name))
         .and_then(|name| usable(Some(name)));
     let hash = usable(fields.hash).and_then(|hash| hash_key(None, &hash));
     let display = path
@@ -82,8 +83,9 @@ pub fn filehash(algorithm: Option<&str>, value: &str) -> Option<Entity> {
             Entity::new(EntityKind::FileHash, &value).identified(algorithm, &value)
         });
     };
-    let (algorithm, digest) = key.rsplit_once(':')?;
-    let mut entity = Entity::new(EntityKind::FileHash, digest).identified(algorithm, digest);
+    let (algorithm, _) = key.rsplit_once(':')?;
+    let digest = lower(&value);
+    let mut entity = Entity::new(EntityKind::FileHash, &digest).identified(algorithm, &digest);
     entity.add_key(key);
     Some(entity)
 }
@@ -114,7 +116,9 @@ pub struct ProcessFields<'a> {
 pub fn process(fields: &ProcessFields<'_>) -> Option<Entity> {
     let pid = usable(fields.pid).and_then(|pid| process_id(&pid));
     let parent_pid = usable(fields.parent_pid).and_then(|pid| process_id(&pid));
-    let image = usable(fields.image).map(|image| normal_path(&image));
+    let image = usable(fields.image)
+        .map(|image| normal_path(&image))
+        .filter(|image| !image.is_empty());
     let command_line = clean(fields.command_line);
     let display = image
         .clone()
@@ -216,7 +220,7 @@ impl Entity {
 
 fn full_path(fields: &FileFields<'_>) -> Option<String> {
     if let Some(path) = usable(fields.path).filter(|path| path.contains(['/', '\\'])) {
-        return Some(normal_path(&path));
+        return Some(normal_path(&path)).filter(|path| path.contains(['/', '\\']));
     }
     let directory = usable(fields.directory)?;
     let name = usable(fields.name.or(fields.path))?;
@@ -231,20 +235,36 @@ pub(super) fn normal_path(path: &str) -> String {
     if !path.contains('\\') && !has_drive(path) {
         return cut(&single(path, '/'));
     }
-    let path = lower(path).replace('/', "\\");
-    let path = path
-        .strip_prefix("\\\\?\\")
-        .or_else(|| path.strip_prefix("\\\\.\\"))
-        .or_else(|| path.strip_prefix("\\??\\"))
-        .unwrap_or(&path);
-    if let Some(share) = path.strip_prefix("unc\\") {
-        return cut(&format!("\\\\{}", single(share, '\\')));
+    let mut path = lower(path).replace('/', "\\");
+    // What one prefix hides may be another.
+    for _ in 0..PREFIXES_MAX {
+        let next = windows_path(&path);
+        if next == path {
+            break;
+        }
+        path = next;
     }
-    if let Some(share) = path.strip_prefix("\\\\") {
-        let share = share.trim_start_matches('\\');
-        return cut(&format!("\\\\{}", single(share, '\\')));
-    }
+    path
+}
+
+const PREFIXES_MAX: usize = 8;
+
+/// Takes one prefix of the object manager off.
+fn windows_path(path: &str) -> String {
+    let share = path.starts_with("\\\\");
     let path = single(path, '\\');
+    let inside = ["\\?\\", "\\.\\", "\\??\\"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix));
+    if let Some(inside) = inside {
+        return match inside.strip_prefix("unc\\") {
+            Some(server) => cut(&format!("\\\\{server}")),
+            None => cut(inside),
+        };
+    }
+    if share {
+        return cut(&format!("\\{path}"));
+    }
     cut(&with_drive(&path).unwrap_or(path))
 }
 
@@ -361,7 +381,8 @@ fn registry_path(hive: Option<&str>, key: &str) -> Option<String> {
         None => key,
     };
     let path = single(&lower(&joined).replace('/', "\\"), '\\');
-    let path = path.trim_matches('\\');
+    let outer = |letter: char| letter == '\\' || letter.is_whitespace();
+    let path = path.trim_matches(outer);
     let path = path.strip_prefix("computer\\").unwrap_or(path);
     let path = HIVES
         .iter()
@@ -379,6 +400,5 @@ fn registry_path(hive: Option<&str>, key: &str) -> Option<String> {
             _ => segment,
         })
         .collect();
-    let path = cut(&segments.join("\\"));
-    (!path.is_empty()).then_some(path)
+    usable(Some(segments.join("\\").trim_matches(outer)))
 }

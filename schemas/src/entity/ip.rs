@@ -90,8 +90,11 @@ fn bare(text: &str) -> Option<IpAddr> {
         }
         return unzoned(inside).parse().ok().map(IpAddr::V6);
     }
-    if let Ok(address) = unzoned(text).parse() {
+    if let Ok(address) = text.parse() {
         return Some(address);
+    }
+    if let Ok(address) = unzoned(text).parse() {
+        return Some(IpAddr::V6(address));
     }
     let (address, port) = text.rsplit_once(':')?;
     let address: Ipv4Addr = address.parse().ok()?;

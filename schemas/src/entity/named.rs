@@ -139,7 +139,7 @@ fn by_alt(known: EntityKind, name: &str, text: &str) -> Option<Entity> {
             path: value,
             ..FileFields::default()
         }),
-        (EntityKind::FileHash, _) => filehash(Some(name), text),
+        (EntityKind::FileHash, "sha1" | "sha256" | "sha512" | "md5") => filehash(None, text),
         (EntityKind::Mailbox, "mailbox" | "upn") => mailbox(text),
         (EntityKind::CloudApplication, "app" | "app_id") => {
             cloud_application(&CloudApplicationFields {

@@ -13,7 +13,7 @@ use super::{Entity, EntityKind};
 /// fragment, credentials and default port. Weak: one without scheme.
 #[must_use]
 pub fn url(text: &str) -> Option<Entity> {
-    let text = usable(Some(&refanged(text)))?;
+    let text = with_scheme(&refanged(&usable(Some(text))?));
     if let Some(canonical) = canonical_url(&text) {
         let mut entity = Entity::new(EntityKind::Url, &canonical).identified("url", &canonical);
         entity.add_key(format!("url:{canonical}"));
@@ -34,12 +34,18 @@ pub fn url(text: &str) -> Option<Entity> {
 /// Strong: a name with a dot. Weak: a single label. Reverse lookups get no key; an address gives an `ip` entity.
 #[must_use]
 pub fn dns(name: &str) -> Option<Entity> {
-    let text = usable(Some(&refanged(name)))?;
-    if parse_ip(&text).is_some() {
-        return ip(&text, None);
+    let text = refanged(&usable(Some(name))?);
+    let text = text.trim_matches('.').trim();
+    if parse_ip(text).is_some() {
+        return ip(text, None);
     }
-    let name = domain(&text)?;
-    if is_localhost(&name) {
+    let name = match Host::parse(text).ok()? {
+        Host::Domain(name) => cut(name.trim_matches('.')),
+        // Numbers that a resolver takes for an address, such as `0x7f.1`.
+        Host::Ipv4(address) => return ip(&address.to_string(), None),
+        Host::Ipv6(address) => return ip(&address.to_string(), None),
+    };
+    if name.is_empty() || is_localhost(&name) {
         return None;
     }
     let mut entity = Entity::new(EntityKind::Dns, &name).identified("domain", &name);
@@ -129,24 +135,34 @@ pub fn mail_message(fields: &MailMessageFields<'_>) -> Option<Entity> {
     Some(entity)
 }
 
-/// Undoes the ways people make an address safe to paste.
+/// Undoes the ways people make a name safe to paste.
 fn refanged(text: &str) -> String {
-    let text = text.trim();
-    let mut text = cut(text)
-        .replace("[.]", ".")
-        .replace("(.)", ".")
-        .replace("[dot]", ".")
-        .replace("[:]", ":")
-        .replace("[://]", "://")
-        .replace("[@]", "@");
-    for (from, to) in [("hxxps", "https"), ("hxxp", "http"), ("fxp", "ftp")] {
-        let scheme = text.split(':').next().unwrap_or_default();
-        if text.contains("://") && scheme.eq_ignore_ascii_case(from) {
-            let rest = text.get(from.len()..).unwrap_or_default();
-            text = format!("{to}{rest}");
-        }
+    const WAYS: [(&str, &str); 6] = [
+        ("[.]", "."),
+        ("(.)", "."),
+        ("[dot]", "."),
+        ("[:]", ":"),
+        ("[://]", "://"),
+        ("[@]", "@"),
+    ];
+    let mut text = text.to_owned();
+    // Each way makes the text shorter, so this ends.
+    while let Some((from, to)) = WAYS.iter().find(|(from, _)| text.contains(from)) {
+        text = text.replace(from, to);
     }
     text
+}
+
+/// Returns an address with the scheme that `hxxp` and its like stand for.
+fn with_scheme(text: &str) -> String {
+    const SCHEMES: [(&str, &str); 3] = [("hxxp", "http"), ("hxxps", "https"), ("fxp", "ftp")];
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let known = SCHEMES
+        .iter()
+        .find(|(from, _)| scheme.eq_ignore_ascii_case(from));
+    known.map_or_else(|| text.to_owned(), |(_, to)| cut(&format!("{to}://{rest}")))
 }
 
 /// Returns the one spelling of an absolute address. A cut can bare what has a shorter spelling, so it is read again.
@@ -177,16 +193,6 @@ fn canonical_url_once(text: &str) -> Option<String> {
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     Some(url.into())
-}
-
-fn domain(text: &str) -> Option<String> {
-    let text = text.trim_matches('.').trim();
-    let name = match Host::parse(text) {
-        Ok(Host::Domain(name)) => name,
-        Ok(Host::Ipv4(_) | Host::Ipv6(_)) | Err(_) => lower(text),
-    };
-    let name = cut(name.trim_matches('.').trim());
-    (!name.is_empty()).then_some(name)
 }
 
 fn mail_address(text: &str) -> String {
