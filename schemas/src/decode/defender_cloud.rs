@@ -18,7 +18,11 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     let identifiers = body.get("resourceIdentifiers").map(Node::unfolded);
     let identifiers = identifiers.transpose()?;
     let identifiers = identifiers.iter().flat_map(|list| list.root().items());
-    let identifiers: Vec<Object<'_>> = identifiers.filter_map(Node::object).collect();
+    // One more than are kept, so that the cut is noted.
+    let identifiers: Vec<Object<'_>> = identifiers
+        .filter_map(Node::object)
+        .take(record.limits.entities_max.saturating_add(1))
+        .collect();
     let title = body
         .text("alertDisplayName")
         .or_else(|| body.text("alertName"))

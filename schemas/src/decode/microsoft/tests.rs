@@ -99,6 +99,23 @@ fn entity_list_is_cut_at_the_limit() {
 }
 
 #[test]
+fn resource_list_is_cut_at_the_limit() {
+    let prefix = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts";
+    let resources: Vec<_> = (0..500)
+        .map(|number| json!({"azureResourceId": format!("{prefix}/a{number}")}))
+        .collect();
+    let record = json!({
+        "SystemAlertId": "a",
+        "AlertDisplayName": "t",
+        "StartTimeUtc": "2025-01-01T00:00:00Z",
+        "ResourceIdentifiers": resources,
+    });
+    let alert = alert(&record.to_string());
+    assert_eq!(alert.entities.len(), 64);
+    assert_eq!(alert.provenance.warnings, ["entities_cut"]);
+}
+
+#[test]
 fn things_on_the_one_host_are_scoped_by_it() {
     let entities = json!([
         {"Type": "file", "Directory": "c:\\temp", "Name": "a.exe"},
