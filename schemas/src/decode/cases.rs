@@ -190,6 +190,35 @@ fn a_field_of_the_wrong_shape_is_named_and_its_text_is_not() {
 }
 
 #[test]
+fn suricata_finds_the_server_whichever_way_the_packet_went() {
+    let roles = |src_port: u16, dest_port: u16, more: &str| -> Vec<&str> {
+        let record = format!(
+            r#"{{"event_type":"alert","timestamp":"2026-03-02T09:15:00Z","src_ip":"10.1.1.9","dest_ip":"203.0.113.5",
+                "src_port":{src_port},"dest_port":{dest_port},"tls":{{"sni":"a.example"}},"alert":{{"signature_id":1}}{more}}}"#
+        );
+        let alert = one(Format::Suricata, &record).unwrap();
+        alert
+            .entities
+            .iter()
+            .map(|entity| entity.role.word())
+            .collect()
+    };
+    let client_attacked = ["target", "source", "source"];
+    let server_attacked = ["target", "source", "target"];
+    assert_eq!(roles(50_000, 443, ""), client_attacked);
+    assert_eq!(roles(443, 50_000, ""), server_attacked);
+    assert_eq!(roles(4999, 12_212, ""), client_attacked);
+    assert_eq!(roles(8443, 40_000, ""), server_attacked);
+    assert_eq!(
+        roles(443, 50_000, r#","direction":"to_server""#),
+        client_attacked
+    );
+    let flow =
+        r#","flow":{"src_ip":"203.0.113.5","src_port":443,"dest_ip":"10.1.1.9","dest_port":50000}"#;
+    assert_eq!(roles(50_000, 443, flow), server_attacked);
+}
+
+#[test]
 fn the_inputs_tenant_wins_over_the_records() {
     let record = br#"{"id":"a","tenant":"said","time":"2026-03-02T09:15:00Z","title":"b"}"#;
     let envelope = Envelope {

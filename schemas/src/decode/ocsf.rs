@@ -9,12 +9,25 @@ use self::attacks::attacks;
 use self::entities::Collector;
 use super::json::{Node, Object};
 use super::record::{Frame, Record, Times, tenant_name};
+use super::words::label;
 use super::{DecodeError, Format, Reason};
 use crate::alert::{Alert, AlertKind, Source};
 use crate::time::Timestamp;
 
 /// The source's own grouping keys read from one record.
 const HINTS_MAX: usize = 65;
+
+/// Fields kept as they are.
+const LABELS: [&str; 8] = [
+    "class_uid",
+    "metadata.version",
+    "metadata.event_code",
+    "cloud.provider",
+    "cloud.region",
+    "api.operation",
+    "api.service.name",
+    "status_detail",
+];
 
 /// A record and what its class makes of it.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +69,7 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     alert.attacks = attacks(finding.record, finding.info);
     alert.correlation_hints = finding.hints();
     alert.entities = Collector::collect(finding.record);
+    add_labels(&mut alert, finding.record);
     Ok(alert)
 }
 
@@ -243,6 +257,22 @@ impl Class {
             _ => format!("class {uid} is supported only with is_alert"),
         };
         Err(node.refuse(Reason::UnsupportedClass, &problem))
+    }
+}
+
+fn add_labels(alert: &mut Alert, record: Object<'_>) {
+    for path in LABELS {
+        if let Some(node) = record.find(path) {
+            label(alert, path, node);
+        }
+    }
+    let mut evidences = record.items("evidences").filter_map(Node::object);
+    if let Some(call) = evidences.find_map(|evidence| evidence.object("api")) {
+        for path in ["operation", "service.name"] {
+            if let Some(node) = call.find(path) {
+                label(alert, &format!("api.{path}"), node);
+            }
+        }
     }
 }
 

@@ -112,18 +112,35 @@ impl End {
     }
 }
 
-/// Returns the end that was connected to: as the event says, else the one with the smaller port.
+/// Returns the end that was connected to: as the event says, else as its ports suggest.
 fn server(event: Object<'_>, src: &Peer, dest: &Peer) -> End {
     let direction = event.text("direction").map(|word| folded(&word));
     match direction.as_deref() {
-        Some("toserver") => End::Dest,
-        Some("toclient") => End::Src,
-        Some(_) | None => match (src.port, dest.port) {
-            (Some(src), Some(dest)) if src < dest => End::Src,
-            (_, _) => End::Dest,
-        },
+        Some("toserver") => return End::Dest,
+        Some("toclient") => return End::Src,
+        Some(_) | None => {}
+    }
+    // A flow runs from client to server, whichever way the packet went.
+    if let Some(flow) = event.object("flow").filter(|flow| flow.has("src_ip")) {
+        let client = Peer::of(flow, "src_ip", "src_port");
+        let is = |end: &Peer| client.port == end.port && client.is(end.entity.as_ref());
+        match (is(src), is(dest)) {
+            (true, false) => return End::Dest,
+            (false, true) => return End::Src,
+            (true, true) | (false, false) => {}
+        }
+    }
+    let well_known = |end: &Peer| end.port.is_some_and(|port| (1..1024).contains(&port));
+    let ephemeral = |end: &Peer| end.port.is_some_and(|port| port >= EPHEMERAL_PORT_MIN);
+    let serves = |end, other| (well_known(end), ephemeral(other));
+    match (serves(src, dest), serves(dest, src)) {
+        ((true, _), (false, _)) | ((false, true), (false, false)) => End::Src,
+        (_, _) => End::Dest,
     }
 }
+
+/// From here on a client's port is more likely than a server's.
+const EPHEMERAL_PORT_MIN: i64 = 32_768;
 
 /// Returns the end attacked: as the rule says, else as its author says, else the internal one of the two.
 fn victim(signature: Object<'_>, src: &Peer, dest: &Peer, server: End) -> Option<End> {
