@@ -16,6 +16,8 @@ mod wazuh;
 mod words;
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -260,6 +262,3 @@ impl Reader<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod cases;

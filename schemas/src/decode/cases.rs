@@ -3,49 +3,21 @@
 mod data;
 mod smoke;
 
-use std::path::PathBuf;
-
-use super::{DecodeError, Envelope, Format, Limits, Reason, decode};
+use super::testing::{ENVELOPE, alert, check};
+use super::{DecodeError, Format, Limits, decode};
 use crate::alert::Alert;
 
-const ENVELOPE: Envelope<'_> = Envelope {
-    topic: "alerts",
-    partition: 2,
-    offset: 40,
-    timestamp: None,
-    tenant: None,
-};
-
-/// Decodes `cases/<name>.json`, with the format detected, and compares with `cases/<name>.expected.json`.
-#[track_caller]
-fn check(name: &str) {
-    let file = |ending: &str| -> PathBuf {
-        let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cases");
-        cases.join(format!("{name}.{ending}"))
-    };
-    let record = std::fs::read(file("json")).unwrap();
-    let text = match decode(&record, None, &ENVELOPE, &Limits::default()) {
-        Ok(alerts) => serde_json::to_string_pretty(&alerts).unwrap(),
-        Err(error) => format!("{} {error}", error.reason.word()),
-    };
-    expect_test::expect_file![file("expected.json")].assert_eq(&format!("{text}\n"));
-}
-
-/// Decodes a record that must be refused, and compares the reason and the text of the error.
+/// Decodes a record that must be refused, its format pinned, and compares the reason and the text of the error.
 #[track_caller]
 fn refused(format: Format, record: &str, expected: &str) {
-    let error = one(format, record).unwrap_err();
-    assert_eq!(format!("{} {error}", error.reason.word()), expected);
-}
-
-fn one(format: Format, record: &str) -> Result<Alert, DecodeError> {
-    let alerts = decode(
+    let outcome: Result<Vec<Alert>, DecodeError> = decode(
         record.as_bytes(),
         Some(format),
         &ENVELOPE,
         &Limits::default(),
     );
-    alerts.map(|mut alerts| alerts.remove(0))
+    let error = outcome.unwrap_err();
+    assert_eq!(format!("{} {error}", error.reason.word()), expected);
 }
 
 #[test]
@@ -196,7 +168,7 @@ fn suricata_finds_the_server_whichever_way_the_packet_went() {
             r#"{{"event_type":"alert","timestamp":"2026-03-02T09:15:00Z","src_ip":"10.1.1.9","dest_ip":"203.0.113.5",
                 "src_port":{src_port},"dest_port":{dest_port},"tls":{{"sni":"a.example"}},"alert":{{"signature_id":1}}{more}}}"#
         );
-        let alert = one(Format::Suricata, &record).unwrap();
+        let alert = alert(&record);
         alert
             .entities
             .iter()
@@ -219,24 +191,11 @@ fn suricata_finds_the_server_whichever_way_the_packet_went() {
 }
 
 #[test]
-fn the_inputs_tenant_wins_over_the_records() {
-    let record = br#"{"id":"a","tenant":"said","time":"2026-03-02T09:15:00Z","title":"b"}"#;
-    let envelope = Envelope {
-        tenant: Some("decided"),
-        ..ENVELOPE
-    };
-    let alerts = decode(record, None, &envelope, &Limits::default()).unwrap();
-    assert_eq!(alerts[0].tenant, "decided");
-}
-
-#[test]
 fn one_alert_of_ocsf_in_seconds_and_in_milliseconds_is_the_same() {
     let record =
         |time: &str| format!(r#"{{"class_uid":2004,"time":{time},"finding_info":{{"uid":"f"}}}}"#);
     let [seconds, millis] = ["1772442900", "1772442900000"].map(record);
-    let of = |record: &str| one(Format::Ocsf, record).unwrap();
-    assert_eq!(of(&seconds), of(&millis));
-    assert_eq!(Reason::UnsupportedClass.word(), "unsupported_class");
+    assert_eq!(alert(&seconds), alert(&millis));
 }
 
 /// Records that are refused, and the missing field.
