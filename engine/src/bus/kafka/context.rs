@@ -1,5 +1,6 @@
 //! What the clients call back: assignments, statistics, logs, errors.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
@@ -9,8 +10,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
-
-use crate::metrics;
 
 /// What the group did to the subscribed topic's partitions, in order; filled inside `poll`, on the polling thread.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,12 +22,22 @@ pub(super) enum GroupEvent {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     events: Arc<Mutex<Vec<GroupEvent>>>,
+    ends: Arc<Mutex<Ends>>,
 }
+
+/// By topic and partition: the first offset there is, and the one behind the last that a reader of committed records sees.
+pub(super) type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
 impl Context {
     pub(super) fn take_events(&self) -> Vec<GroupEvent> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut events)
+    }
+
+    /// Returns the ends of the partitions, if the client told of them since they were last taken.
+    pub(super) fn take_ends(&self) -> Ends {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut ends)
     }
 
     fn note(&self, event: GroupEvent) {
@@ -62,14 +71,16 @@ impl ClientContext for Context {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             return;
         };
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in statistics.topics.values() {
-            // Partition -1 is the client's own; a lag of -1 is not known yet.
+            // Partition -1 is the client's own, and an offset below 0 is not known yet.
             let known = topic
                 .partitions
                 .values()
-                .filter(|p| p.partition >= 0 && p.consumer_lag >= 0 && p.desired);
+                .filter(|p| p.partition >= 0 && p.ls_offset >= 0);
             for partition in known {
-                metrics::lag(&topic.topic, partition.partition, partition.consumer_lag);
+                let key = (topic.topic.clone(), partition.partition);
+                ends.insert(key, (partition.lo_offset, partition.ls_offset));
             }
         }
     }

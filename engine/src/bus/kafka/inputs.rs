@@ -15,10 +15,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::context::Context;
+use super::context::{Context, Ends};
 use super::{client, properties};
 use crate::bus::{BusError, Header, Lane, Partition, Reading, Record, Request};
 use crate::config::Config;
+use crate::metrics;
 
 /// The inputs this member reads.
 pub(super) struct Inputs {
@@ -31,6 +32,8 @@ struct Input {
     partition: Partition,
     queue: PartitionQueue<Context>,
     at_end: bool,
+    /// The next offset to be handed out; none where it began at the start and nothing came yet.
+    next: Option<i64>,
 }
 
 /// Longest sleep between two looks at the queues; a queue that fills ends it at once.
@@ -54,8 +57,8 @@ impl Inputs {
     ) -> Result<(), BusError> {
         let mut list = TopicPartitionList::with_capacity(inputs.len());
         for (lane, partition, offset) in inputs {
-            let offset = offset.map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(&partition.topic, partition.number, offset)
+            let start = offset.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&partition.topic, partition.number, start)
                 .map_err(|error| client("assign the inputs", &error))?;
             // Before the assignment, so that no record can take the way of all the others.
             let mut queue = self
@@ -71,6 +74,7 @@ impl Inputs {
                 partition: partition.clone(),
                 queue,
                 at_end: false,
+                next: *offset,
             };
             self.lanes.insert(*lane, input);
         }
@@ -149,7 +153,7 @@ impl Inputs {
                     None => break,
                     Some(Ok(message)) => {
                         let record = record(&input.partition, &message);
-                        input.at_end = false;
+                        (input.at_end, input.next) = (false, Some(record.offset + 1));
                         *bytes += record.bytes();
                         records.push((*lane, Arc::new(record)));
                     }
@@ -164,6 +168,7 @@ impl Inputs {
 
     /// Serves statistics and errors.
     fn serve(&self) -> Result<(), BusError> {
+        self.measure(&self.consumer.context().take_ends());
         match self.consumer.poll(Duration::ZERO) {
             None | Some(Err(_)) => Ok(()),
             // Every partition has a queue of its own before it is assigned; reading on without this record would lose it.
@@ -175,6 +180,28 @@ impl Inputs {
                     message.partition()
                 ),
             }),
+        }
+    }
+
+    /// Measures how far each partition is behind its end, whatever of it is held back included.
+    fn measure(&self, ends: &Ends) {
+        if ends.is_empty() {
+            return;
+        }
+        for Input {
+            partition,
+            at_end,
+            next,
+            ..
+        } in self.lanes.values()
+        {
+            let key = (partition.topic.to_string(), partition.number);
+            if let Some((first, end)) = ends.get(&key) {
+                let behind = end.saturating_sub(next.unwrap_or(*first)).max(0);
+                // What lies behind the last record may be a transaction's marker, which is nobody's to read.
+                let behind = if *at_end { 0 } else { behind };
+                metrics::lag(&partition.topic, partition.number, behind);
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ const QUEUED_KBYTES: usize = 65_536;
 pub(crate) fn member(config: &Config) -> ClientConfig {
     layered(config, CONSUMER, CONSUMER_OWNED, |client| {
         client.set("group.id", config.group.as_str());
+        // The state topic is held and never read here, so it has no committed offset to be missed.
+        client.set("auto.offset.reset", "latest");
     })
 }
 
