@@ -207,13 +207,16 @@ fn is_fatal(error: &KafkaError) -> bool {
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
-/// Whether another member has this one's shards: by the group's generation, or by the producer's epoch.
+/// Whether another member has this one's shards: the group put this one out, or took the producer's name.
+///
+/// A generation that is not the group's any more is no such sign: a member that joined raises it, and this one
+/// follows at its next poll. If its shards are gone by then the poll says so, and while it still has them nobody else
+/// commits for them: an assignment is handed on only after it was given back.
 fn is_fenced(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
-            RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
+            RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::FencedInstanceId
                 | RDKafkaErrorCode::Fenced
                 | RDKafkaErrorCode::ProducerFenced
