@@ -30,13 +30,13 @@ fn an_alert_is_told_by_its_vendors_id() {
               #4 joined the thread at #3, at the same time: 6.500 bits, 5.000 needed
                 +7.250  host ws188                     the thread has it too; this soon by chance 1 in 150
                 -1.000  support at ws188               few other rules of the thread have been there yet
-                -0.250  rule at ws188                  this rule is nothing new there (beacon)
+                -0.250  rule at ws188                  this rule is neither usual nor rare there (beacon)
                 +0.500  product                        different sensors agree (edr, ndr)
                 =6.500  in all
               Its other links, strongest first:
               #4 is also linked to #2, 31 min after it: 5.900 bits, short of the 6.000 needed
                 +5.800  host ws188                     both name it; this soon by chance 1 in 56
-                -0.400  order                          Execution seldom comes before Command and Control
+                -0.400  order                          Execution tends to come after Command and Control
                 +0.500  product                        different sensors agree (edr, ndr)
                 =5.900  in all
               #5 joined #4, 2 h 38 min after it: 5.900 bits, 5.900 needed

@@ -2,7 +2,7 @@
 
 use super::member::Found;
 use super::page::{Page, bits, column, day_time, signed};
-use super::words::{counted, hashes, hold, label, sentence, shown, span};
+use super::words::{counted, few, hashes, hold, label, sentence, shown, span};
 use super::{
     AlertExplanation, Chapter, Explanation, Head, Held, Hold, Member, Origin, Tie, Without,
 };
@@ -136,13 +136,11 @@ impl Page {
                 column(tactic, 24)
             ),
         );
-        let named: Vec<&str> = [&chapter.techniques, &chapter.hosts, &chapter.accounts]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let lists = [&chapter.techniques, &chapter.hosts, &chapter.accounts];
+        let named = lists.into_iter().filter(|list| !list.is_empty());
+        let named: Vec<String> = named.map(|list| few(list)).collect();
         if !named.is_empty() {
-            self.line(6, &named.join(", "));
+            self.line(6, &named.join(" · "));
         }
     }
 
@@ -200,12 +198,14 @@ impl Page {
     fn because(&mut self, member: &Member) {
         match member.origin {
             Origin::First => self.line(6, "the incident grew from it"),
-            Origin::Joined => {}
-            Origin::OwnThread => self.line(6, "began a thread of its own, which came in later:"),
+            Origin::Joined => member.because.iter().for_each(|tie| self.tie(tie)),
+            Origin::OwnThread => {
+                self.line(6, "began a thread of its own, which came in later:");
+                for tie in &member.because {
+                    self.line(8, &sentence(tie));
+                }
+            }
             Origin::Unsaid => self.line(6, "the record holds no link that says why"),
-        }
-        for tie in &member.because {
-            self.tie(tie);
         }
     }
 
@@ -267,10 +267,8 @@ impl Page {
             } else {
                 ""
             };
-            self.line(
-                4,
-                &format!("{:>8}  {}{single}", bits(link.sum.into()), hold(link)),
-            );
+            let bits = bits(link.sum.into());
+            self.hanging(4, 14, &format!("{bits:>8}  {}{single}", hold(link)));
         }
         if let Some(more @ 1..) = by.len().checked_sub(HOLDS_MAX) {
             self.line(4, &format!("and {more} stronger ones"));

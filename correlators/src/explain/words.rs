@@ -130,7 +130,7 @@ pub(super) fn label(term: &Weighed) -> String {
 
 /// Names a link's alerts and the entities that speak for it.
 pub(super) fn hold(hold: &Hold) -> String {
-    let entities: Vec<String> = hold.entities.iter().take(3).map(shown).collect();
+    let entities: Vec<String> = hold.entities.iter().take(2).map(shown).collect();
     let through = if entities.is_empty() {
         String::new()
     } else {
@@ -147,9 +147,30 @@ pub(super) fn shown(named: &Named) -> String {
     }
 }
 
+/// Writes numbers as `#1 #4-#9`.
 pub(super) fn hashes(numbers: &[usize]) -> String {
-    let shown: Vec<String> = numbers.iter().map(|number| format!("#{number}")).collect();
-    shown.join(" ")
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let shown = runs.iter().map(|&(first, last)| match last - first {
+        0 => format!("#{first}"),
+        1 => format!("#{first} #{last}"),
+        _ => format!("#{first}-#{last}"),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// Writes the first few of a list, and how many there are more.
+pub(super) fn few(list: &[String]) -> String {
+    let mut shown: Vec<String> = list.iter().take(FEW).cloned().collect();
+    if let Some(more @ 1..) = list.len().checked_sub(FEW) {
+        shown.push(format!("{more} more"));
+    }
+    shown.join(", ")
 }
 
 pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(
@@ -170,22 +191,22 @@ fn order(teller: &Teller<'_>, bits: i32, first: &AlertRef, second: &AlertRef) ->
         _ => None,
     };
     let usual = if bits >= 0 {
-        "usually comes before"
+        "tends to come before"
     } else {
-        "seldom comes before"
+        "tends to come after"
     };
     match (name(first), name(second)) {
         (Some(first), Some(second)) => format!("{first} {usual} {second}"),
-        _ if bits >= 0 => "their tactics usually come in this order".to_owned(),
-        _ => "their tactics seldom come in this order".to_owned(),
+        _ if bits >= 0 => "their tactics tend to come in this order".to_owned(),
+        _ => "their tactics tend to come the other way round".to_owned(),
     }
 }
 
 fn rule(bits: i32, rule: &str) -> String {
     match bits {
-        ..0 => format!("this rule is nothing new there ({rule})"),
-        0 => format!("this rule is neither usual nor rare there ({rule})"),
-        1.. => format!("this rule is rare there ({rule})"),
+        ..-500 => format!("this rule is nothing new there ({rule})"),
+        -500..=500 => format!("this rule is neither usual nor rare there ({rule})"),
+        501.. => format!("this rule is rare there ({rule})"),
     }
 }
 
@@ -215,6 +236,8 @@ fn grouped(n: u128) -> String {
     shown
 }
 
+/// Names of a list that are shown.
+const FEW: usize = 5;
 /// From here on a direction term means a hop, not a shared source.
 const HOP: i32 = 1_000;
 
@@ -231,6 +254,12 @@ mod tests {
             shown[..7],
             ["1", "2", "6", "69", "260", "1,000", "1,500,000"]
         );
+    }
+
+    #[test]
+    fn numbers_in_a_row_are_one_range() {
+        assert_eq!(hashes(&[]), "");
+        assert_eq!(hashes(&[1, 3, 4, 6, 7, 8, 20]), "#1 #3 #4 #6-#8 #20");
     }
 
     #[test]
