@@ -3,11 +3,9 @@
 mod defender_cloud;
 mod entities;
 mod fusor;
-#[allow(dead_code, reason = "the decoders that use the rest of it follow")]
 mod json;
 mod microsoft;
 mod ocsf;
-#[allow(dead_code, reason = "the decoders that use it follow")]
 mod record;
 mod sentinel;
 mod sniff;

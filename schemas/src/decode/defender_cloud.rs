@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 
 use super::json::{Node, Object};
-use super::microsoft::{self, add_attacks, add_entities, add_resources, words};
+use super::microsoft::{self, add_attacks, add_entities, add_resources, members};
 use super::record::{Frame, Record, Times, label};
+use super::words;
 use super::{DecodeError, Format};
-use crate::alert::{Alert, AlertKind, Source};
+use crate::alert::{Alert, AlertDisposition, AlertKind, AlertStatus, Severity, Source};
 use crate::entity::{self, EntityRole, HostFields};
 use crate::time::Timestamp;
 
@@ -58,9 +59,9 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
         alert.kind = AlertKind::Incident;
     }
     add_state(&mut alert, &spelling);
-    let mut techniques = words(body.get("techniques"));
-    techniques.append(&mut words(body.get("subTechniques")));
-    add_attacks(&mut alert, &words(body.get("intent")), &techniques);
+    let mut techniques = members(body.get("techniques"));
+    techniques.append(&mut members(body.get("subTechniques")));
+    add_attacks(&mut alert, &members(body.get("intent")), &techniques);
     let resources = identifiers
         .iter()
         .filter_map(|id| id.str("azureResourceId"));
@@ -164,14 +165,14 @@ fn add_state(alert: &mut Alert, spelling: &Spelling<'_>) {
     alert.description = text(body, "description").or_else(|| text(whole, "description"));
     alert.severity_native = text(body, "severity");
     if let Some(word) = &alert.severity_native {
-        alert.severity = microsoft::severity(word);
+        alert.severity = words::severity(word).unwrap_or(Severity::Unknown);
     }
     // The Activity Log's own status is that of the log entry's operation.
     let status = body
         .str("status")
         .or_else(|| whole.object("status")?.str("value"));
     if let Some(word) = status {
-        alert.status = microsoft::status(word);
+        alert.status = words::status(word).unwrap_or(AlertStatus::Unknown);
     }
     alert.confidence = microsoft::confidence(body);
     alert.correlation_hints.extend(text(body, "correlationKey"));
@@ -182,7 +183,7 @@ fn add_state(alert: &mut Alert, spelling: &Spelling<'_>) {
     let extended = extended.or(Some(body));
     let action = extended.and_then(|extended| extended.str("actionTaken"));
     if let Some(word) = action {
-        alert.disposition = microsoft::disposition(word);
+        alert.disposition = words::disposition(word).unwrap_or(AlertDisposition::Unknown);
     }
     label(alert, "compromised_entity", body.text("compromisedEntity"));
     label(

@@ -7,7 +7,8 @@ use self::mentions::Mentions;
 use super::DecodeError;
 use super::json::{Node, Object, Unfolded};
 use super::record::{Record, warn};
-use crate::alert::{Alert, AlertDisposition, AlertStatus, Severity, Verdict};
+use super::words::folded;
+use crate::alert::Alert;
 use crate::attack::attacks_of;
 use crate::entity::{Entity, EntityRole, cloud_resource};
 
@@ -28,49 +29,6 @@ pub(crate) fn add_entities(
     }
     alert.entities.extend(mentions.entities);
     Ok(())
-}
-
-/// Returns the canonical severity of a word; Microsoft has four.
-pub(crate) fn severity(word: &str) -> Severity {
-    match folded(word).as_str() {
-        "informational" | "information" => Severity::Informational,
-        "low" => Severity::Low,
-        "medium" => Severity::Medium,
-        "high" => Severity::High,
-        _ => Severity::Unknown,
-    }
-}
-
-/// Returns the canonical status of a word; a dismissed alert is still evidence.
-pub(crate) fn status(word: &str) -> AlertStatus {
-    match folded(word).as_str() {
-        "new" | "active" => AlertStatus::New,
-        "inprogress" => AlertStatus::InProgress,
-        "resolved" => AlertStatus::Resolved,
-        "dismissed" => AlertStatus::Suppressed,
-        _ => AlertStatus::Unknown,
-    }
-}
-
-/// Returns the verdict that a classification stands for.
-pub(crate) fn verdict(word: &str) -> Verdict {
-    match folded(word).as_str() {
-        "truepositive" => Verdict::TruePositive,
-        "benignpositive" | "informationalexpectedactivity" => Verdict::BenignPositive,
-        "falsepositive" => Verdict::FalsePositive,
-        _ => Verdict::Unknown,
-    }
-}
-
-/// Returns what a word says was done about the activity.
-pub(crate) fn disposition(word: &str) -> AlertDisposition {
-    match folded(word).as_str() {
-        "detected" | "audited" => AlertDisposition::Detected,
-        "blocked" | "prevented" | "terminated" => AlertDisposition::Blocked,
-        "quarantined" => AlertDisposition::Quarantined,
-        "allowed" => AlertDisposition::Allowed,
-        _ => AlertDisposition::Unknown,
-    }
 }
 
 /// Returns the confidence: a score from 0 to 1 where there is one, else what the level stands for.
@@ -122,7 +80,7 @@ pub(crate) fn extended(fields: Object<'_>) -> Option<Unfolded<'_>> {
 }
 
 /// Returns the words of a list that may be a list, JSON inside a text, or a text with `,` or `;` between.
-pub(crate) fn words(list: Option<Node<'_>>) -> Vec<String> {
+pub(crate) fn members(list: Option<Node<'_>>) -> Vec<String> {
     let Some(list) = list else {
         return Vec::new();
     };
@@ -136,14 +94,6 @@ pub(crate) fn words(list: Option<Node<'_>>) -> Vec<String> {
         .map(str::trim)
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
-        .collect()
-}
-
-/// Returns a word in lower case with only its letters and digits.
-fn folded(word: &str) -> String {
-    word.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
         .collect()
 }
 

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use super::json::{Node, Object};
-use super::microsoft::{self, add_attacks, add_entities, add_resources, words};
+use super::microsoft::{self, add_attacks, add_entities, add_resources, members};
 use super::record::{Frame, Record, Times, label};
+use super::words;
 use super::{DecodeError, Format};
-use crate::alert::{Alert, AlertKind, Source};
+use crate::alert::{Alert, AlertDisposition, AlertKind, AlertStatus, Severity, Source, Verdict};
 
 /// Decodes one row of the table.
 pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
@@ -49,10 +50,10 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     }
     add_state(&mut alert, fields, extended);
     let own = |name| extended.and_then(|extended| extended.get(name));
-    let mut techniques = words(fields.get("Techniques"));
-    techniques.append(&mut words(fields.get("SubTechniques")));
-    techniques.append(&mut words(own("MitreTechniques")));
-    add_attacks(&mut alert, &words(fields.get("Tactics")), &techniques);
+    let mut techniques = members(fields.get("Techniques"));
+    techniques.append(&mut members(fields.get("SubTechniques")));
+    techniques.append(&mut members(own("MitreTechniques")));
+    add_attacks(&mut alert, &members(fields.get("Tactics")), &techniques);
     let resources: Vec<&str> = fields.str("ResourceId").into_iter().collect();
     add_entities(&mut alert, fields.get("Entities"), &resources, record)?;
     add_resources(&mut alert, &resources);
@@ -65,7 +66,7 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
 /// only the sensor (`WindowsDefenderAtp`) for Defender for Endpoint.
 fn rule_uid(fields: Object<'_>, extended: Option<Object<'_>>) -> Option<String> {
     if let Some(extended) = extended {
-        let rules = words(extended.get("Analytic Rule Ids"));
+        let rules = members(extended.get("Analytic Rule Ids"));
         if let Some(rule) = rules.into_iter().next() {
             return Some(rule);
         }
@@ -88,10 +89,10 @@ fn add_state(alert: &mut Alert, fields: Object<'_>, extended: Option<Object<'_>>
     alert.description = text(fields, "Description");
     alert.severity_native = text(fields, "AlertSeverity");
     if let Some(word) = &alert.severity_native {
-        alert.severity = microsoft::severity(word);
+        alert.severity = words::severity(word).unwrap_or(Severity::Unknown);
     }
     if let Some(word) = fields.str("Status") {
-        alert.status = microsoft::status(word);
+        alert.status = words::status(word).unwrap_or(AlertStatus::Unknown);
     }
     alert.confidence = microsoft::confidence(fields);
     for (own, theirs) in [
@@ -105,10 +106,10 @@ fn add_state(alert: &mut Alert, fields: Object<'_>, extended: Option<Object<'_>>
     }
     let Some(extended) = extended else { return };
     if let Some(word) = extended.str("Classification") {
-        alert.verdict = microsoft::verdict(word);
+        alert.verdict = words::verdict(word).unwrap_or(Verdict::Unknown);
     }
     if let Some(word) = extended.str("ActionTaken") {
-        alert.disposition = microsoft::disposition(word);
+        alert.disposition = words::disposition(word).unwrap_or(AlertDisposition::Unknown);
     }
     for (own, theirs) in [
         ("detection_source", "DetectionSource"),

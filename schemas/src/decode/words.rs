@@ -50,7 +50,7 @@ pub(crate) fn status(text: &str) -> Option<AlertStatus> {
 pub(crate) fn verdict(text: &str) -> Option<Verdict> {
     Some(match folded(text).as_str() {
         "truepositive" => Verdict::TruePositive,
-        "benignpositive" | "benign" => Verdict::BenignPositive,
+        "benignpositive" | "benign" | "informationalexpectedactivity" => Verdict::BenignPositive,
         "falsepositive" => Verdict::FalsePositive,
         "suspicious" => Verdict::Suspicious,
         "test" => Verdict::Test,
@@ -77,7 +77,7 @@ pub(crate) fn disposition(text: &str) -> Option<AlertDisposition> {
 pub(crate) fn role(text: &str) -> Option<EntityRole> {
     Some(match folded(text).as_str() {
         "unknown" => EntityRole::Unknown,
-        "target" | "victim" | "attacked" => EntityRole::Target,
+        "target" | "victim" | "attacked" | "scanned" => EntityRole::Target,
         "actor" | "attacker" => EntityRole::Actor,
         "source" | "src" => EntityRole::Source,
         "destination" | "dest" | "dst" => EntityRole::Destination,

@@ -1,7 +1,7 @@
 //! One kind of Microsoft's entities a function: its fields to the entity's own.
 
-use super::folded;
 use crate::decode::json::Object;
+use crate::decode::words::folded;
 use crate::entity::{
     self, AccountFields, CloudApplicationFields, Entity, FileFields, HostFields, MailMessageFields,
     ProcessFields, SecurityGroupFields,

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::{folded, kinds};
+use super::kinds;
 use crate::decode::DecodeError;
 use crate::decode::json::{Node, Object};
+use crate::decode::words::{self, folded};
 use crate::entity::{Entity, EntityKind, EntityRole};
 
 /// How many references and nestings lead from a listed entity to another; real records need three.
@@ -310,19 +311,8 @@ impl<'a> Mentions<'a> {
 
 /// Returns the first role of an entity that says something.
 fn role(object: Object<'_>) -> EntityRole {
-    let roles = object.texts("Roles").chain(object.texts("Role"));
-    let known = roles.map(|word| match folded(&word).as_str() {
-        "attacker" => EntityRole::Actor,
-        "source" => EntityRole::Source,
-        "destination" => EntityRole::Destination,
-        "attacked" | "scanned" | "target" => EntityRole::Target,
-        "compromised" => EntityRole::Compromised,
-        "commandandcontrol" => EntityRole::C2,
-        "contextual" => EntityRole::Context,
-        _ => EntityRole::Unknown,
-    });
-    known
-        .into_iter()
-        .find(|role| *role != EntityRole::Unknown)
+    let mut roles = object.texts("Roles").chain(object.texts("Role"));
+    roles
+        .find_map(|word| words::role(&word))
         .unwrap_or_default()
 }
