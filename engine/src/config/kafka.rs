@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 use rdkafka::ClientConfig;
@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::load::bounded;
 use super::value::Invalid;
 
 /// librdkafka properties by name, secrets included; neither `Debug` nor serde shows those.
@@ -52,7 +53,7 @@ impl Properties {
                 read.insert(name, value);
                 continue;
             };
-            match fs::read_to_string(&value) {
+            match bounded(Path::new(&value), SECRET_BYTES_MAX) {
                 Ok(content) => {
                     let content = content.trim_end_matches(['\n', '\r']);
                     read.insert(property.to_owned(), content.to_owned());
@@ -79,6 +80,8 @@ pub fn is_secret(name: &str) -> bool {
         || name == "sasl.oauthbearer.config"
 }
 
+/// A key with its certificates is a few KiB.
+const SECRET_BYTES_MAX: u64 = 1 << 20;
 const FILE: &str = "_file";
 
 /// Properties that delivery rests on, so that Fusor alone sets them.

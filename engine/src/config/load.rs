@@ -1,6 +1,7 @@
 //! Flags over environment over file over defaults, leaf by leaf, and every mistake at once.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_path_to_error::{Path as SerdePath, Segment};
@@ -88,19 +89,30 @@ impl Config {
 }
 
 const PREFIX: &str = "FUSOR__";
+/// More than anybody mends before the next check.
+const MISTAKES_MAX: usize = 100;
 /// Far above any real configuration, and little enough to hold in memory.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 fn read(path: &Path) -> Result<String, Mistake> {
-    let failed = |problem: String| {
+    bounded(path, FILE_BYTES_MAX).map_err(|problem| {
         let message = format!("cannot read {}: {problem}", path.display());
         Mistake::new(message, Source::Nowhere)
-    };
-    let size = fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-    if size.len() > FILE_BYTES_MAX {
-        return Err(failed("larger than 4 MiB".to_owned()));
+    })
+}
+
+/// Reads a text file of at most so many bytes; a device without end is no trap.
+pub(super) fn bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(bytes_max + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes <= bytes_max) {
+        Ok(text)
+    } else {
+        Err(format!("larger than {bytes_max} bytes"))
     }
-    fs::read_to_string(path).map_err(|error| failed(error.to_string()))
 }
 
 /// A configuration being read: the file's text and the mistakes so far.
@@ -217,7 +229,7 @@ impl<'a> Reading<'a> {
             if !lost.is_some_and(|key| tree.lost(&path, key)) {
                 self.mistake(tree, path.clone(), message);
             }
-            if !tree.prune(&path) {
+            if self.mistakes.len() >= MISTAKES_MAX || !tree.prune(&path) {
                 return Config::default();
             }
         }

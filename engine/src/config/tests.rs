@@ -793,6 +793,20 @@ fn a_missing_file_is_a_mistake() {
 }
 
 #[test]
+fn what_grows_without_end_is_refused() {
+    let loaded = |text: &str| load(text, &[], &[], Needs::Nothing).unwrap_err().0;
+    assert!(loaded(&format!("group: {}", "[".repeat(100_000))).len() == 1);
+    let mut bomb = "a0: &a0 [x]\n".to_owned();
+    for level in 1..12 {
+        let below = format!("*a{},", level - 1).repeat(9);
+        bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    assert!(loaded(&bomb).len() == 1);
+    let many = loaded(&format!("inputs:\n{}", "  - {topik: t}\n".repeat(3_000)));
+    assert_eq!(many.len(), 100);
+}
+
+#[test]
 fn no_text_makes_reading_panic() {
     for text in [
         "\0",

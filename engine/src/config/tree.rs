@@ -76,7 +76,11 @@ pub(super) fn dotted(path: &[Step]) -> String {
 impl Node {
     /// Reads YAML; nothing in it is a map without keys.
     pub(super) fn parse(yaml: &str) -> Result<Self, serde_saphyr::Error> {
-        let options = serde_saphyr::options! { strict_booleans: true };
+        // Aliases multiply what a small file holds: the bounds are far above any real configuration.
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 20_000 },
+        };
         let node: Option<Self> = serde_saphyr::from_str_with_options(yaml, options)?;
         Ok(node.unwrap_or_else(Self::empty))
     }
