@@ -117,11 +117,14 @@ pub fn technique(id: &str) -> Option<&'static Technique> {
 /// A technique goes with those of the tactics it belongs to; where it belongs to none of them, it stands for each of
 /// its own tactics, [`AttackOrigin::Expanded`]. A tactic without technique stands alone. What is unknown is kept as given.
 pub fn attacks_of(tactics: &[impl AsRef<str>], techniques: &[impl AsRef<str>]) -> Vec<Attack> {
-    let asserted: Vec<(String, AttackOrigin)> = tactics
+    let mut asserted: Vec<(String, AttackOrigin)> = tactics
         .iter()
         .take(ATTACKS_MAX)
         .filter_map(|text| asserted(text.as_ref()))
         .collect();
+    // The source's own word sorts before one mapped to the same tactic.
+    asserted.sort();
+    asserted.dedup_by(|next, kept| next.0 == kept.0);
     let mut attacks = Vec::new();
     for id in techniques.iter().take(ATTACKS_MAX) {
         add_technique(&mut attacks, id.as_ref(), &asserted);
@@ -139,7 +142,7 @@ pub fn attacks_of(tactics: &[impl AsRef<str>], techniques: &[impl AsRef<str>]) -
         }
     }
     attacks.sort();
-    // Of equal ones the source's own word sorts first and stays.
+    // Of equal ones the first, which is the better founded, stays.
     attacks.dedup_by(|next, kept| {
         next.tactic_uid == kept.tactic_uid
             && next.technique_uid == kept.technique_uid

@@ -5,26 +5,30 @@
 //! says strongly (`host:name:web01` as the tenant's own name) meets what another says weakly.
 
 mod account;
+mod aws;
 mod cloud;
 mod file;
 mod host;
 mod ip;
 mod named;
+mod registry;
 mod text;
 mod web;
 
 #[cfg(test)]
 mod tests;
 
-pub use account::{AccountFields, AwsPrincipalFields, account, aws_principal};
+pub use account::{AccountFields, account};
+pub use aws::{AwsPrincipalFields, aws_principal};
 pub use cloud::{
     CloudApplicationFields, K8sObjectFields, SecurityGroupFields, cloud_application,
     cloud_resource, container, iot_device, k8s_object, malware, security_group,
 };
-pub use file::{FileFields, ProcessFields, file, filehash, process, registry_key, registry_value};
+pub use file::{FileFields, ProcessFields, file, filehash, process};
 pub use host::{HostFields, host};
 pub use ip::{IpClass, ip, ip_class, parse_ip};
 pub use named::{named, other};
+pub use registry::{registry_key, registry_value};
 pub use text::VALUE_BYTES_MAX;
 pub use web::{MailMessageFields, dns, mail_message, mailbox, url};
 

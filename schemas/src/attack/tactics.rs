@@ -72,7 +72,7 @@ fn as_uid(folded: &str) -> Option<String> {
 }
 
 /// What producers write before the name.
-const PREFIXES: [&str; 3] = ["mitreattack", "mitre", "attack"];
+const PREFIXES: [&str; 5] = ["mitreattack", "mitreattck", "mitre", "attack", "attck"];
 
 const fn ta(uid: &'static str, name: &'static str, slug: &'static str) -> TacticName {
     TacticName { uid, name, slug }

@@ -1,6 +1,7 @@
 //! What a cloud provider names: resources, applications, containers, cluster objects, devices, groups.
 
-use super::account::{AwsPrincipalFields, aws_principal, is_sid};
+use super::account::is_sid;
+use super::aws::{AwsPrincipalFields, aws_principal};
 use super::host::{HostFields, host};
 use super::text::{guid, lower, part, path_part, upper, usable};
 use super::{Entity, EntityKind};

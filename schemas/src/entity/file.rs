@@ -1,4 +1,4 @@
-//! What lies and runs on a host: files, their content, processes, the registry.
+//! What lies and runs on a host: files, their content, processes.
 
 use crate::time::Timestamp;
 
@@ -33,7 +33,7 @@ pub fn file(fields: &FileFields<'_>) -> Option<Entity> {
         .as_deref()
         .map(base_name)
         .or(fields.name)
-        .or(fields.path.map(base_name))
+        .or_else(|| fields.path.map(base_name))
         .and_then(|name| usable(Some(name)));
     let hash = usable(fields.hash).and_then(|hash| hash_key(None, &hash));
     let display = path
@@ -164,39 +164,8 @@ pub fn process(fields: &ProcessFields<'_>) -> Option<Entity> {
     Some(entity)
 }
 
-/// Makes the entity of a registry key from hive and key, or a key that holds its hive; none when nothing is left.
-///
-/// Strong on a known host, weak without.
-#[must_use]
-pub fn registry_key(hive: Option<&str>, key: &str, host: Option<&Entity>) -> Option<Entity> {
-    let path = registry_path(hive, key)?;
-    let mut entity = Entity::new(EntityKind::RegistryKey, &path).identified("registry_key", &path);
-    entity.add_host_scoped("registry-key", host, &path_part(&path));
-    Some(entity)
-}
-
-/// Makes the entity of a value of a registry key; none when the key or the name is missing.
-///
-/// Strong on a known host, weak without.
-#[must_use]
-pub fn registry_value(
-    hive: Option<&str>,
-    key: &str,
-    name: &str,
-    host: Option<&Entity>,
-) -> Option<Entity> {
-    let path = registry_path(hive, key)?;
-    let name = lower(&clean(Some(name))?);
-    let mut entity = Entity::new(EntityKind::RegistryValue, &cut(&format!("{path}\\{name}")))
-        .identified("registry_key", &path)
-        .identified("name", &name);
-    let inside = format!("{}:{}", path_part(&path), part(&name));
-    entity.add_host_scoped("registry-value", host, &inside);
-    Some(entity)
-}
-
 /// Returns the keys under which things inside a host or container are known: at most 4.
-fn scopes(host: Option<&Entity>, container: Option<&str>) -> Vec<String> {
+pub(super) fn scopes(host: Option<&Entity>, container: Option<&str>) -> Vec<String> {
     if let Some(id) = usable(container) {
         return vec![format!(
             "container:{}",
@@ -205,17 +174,6 @@ fn scopes(host: Option<&Entity>, container: Option<&str>) -> Vec<String> {
     }
     let keys = host.into_iter().flat_map(Entity::strong_keys);
     keys.take(4).map(str::to_owned).collect()
-}
-
-impl Entity {
-    fn add_host_scoped(&mut self, namespace: &str, host: Option<&Self>, inside: &str) {
-        for scope in scopes(host, None) {
-            self.add_key(format!("{namespace}:{scope}:{inside}"));
-        }
-        if !self.has_strong_key() {
-            self.add_weak_key(format!("{namespace}:{inside}"));
-        }
-    }
 }
 
 fn full_path(fields: &FileFields<'_>) -> Option<String> {
@@ -238,7 +196,7 @@ pub(super) fn normal_path(path: &str) -> String {
     let mut path = lower(path).replace('/', "\\");
     // What one prefix hides may be another.
     for _ in 0..PREFIXES_MAX {
-        let next = windows_path(&path);
+        let next = windows_path(&path).trim().to_owned();
         if next == path {
             break;
         }
@@ -287,7 +245,7 @@ fn has_drive(path: &str) -> bool {
 }
 
 /// Returns `path` with runs of `separator` as one.
-fn single(path: &str, separator: char) -> String {
+pub(super) fn single(path: &str, separator: char) -> String {
     let mut result = String::with_capacity(path.len());
     for character in path.chars() {
         if character != separator || !result.ends_with(separator) {
@@ -357,48 +315,4 @@ fn short_digest(text: &str) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Returns a registry path in lower case from its short hive, with every control set as the current one.
-fn registry_path(hive: Option<&str>, key: &str) -> Option<String> {
-    const HIVES: [(&str, &str); 12] = [
-        ("hkey_local_machine", "hklm"),
-        ("hkey_current_user", "hkcu"),
-        ("hkey_classes_root", "hkcr"),
-        ("hkey_current_config", "hkcc"),
-        ("hkey_users", "hku"),
-        ("hklm:", "hklm"),
-        ("hkcu:", "hkcu"),
-        ("hkcr:", "hkcr"),
-        ("hku:", "hku"),
-        ("registry\\machine", "hklm"),
-        ("registry\\user", "hku"),
-        ("machine", "hklm"),
-    ];
-    let key = usable(Some(key))?;
-    let joined = match usable(hive) {
-        Some(hive) => format!("{hive}\\{key}"),
-        None => key,
-    };
-    let path = single(&lower(&joined).replace('/', "\\"), '\\');
-    let outer = |letter: char| letter == '\\' || letter.is_whitespace();
-    let path = path.trim_matches(outer);
-    let path = path.strip_prefix("computer\\").unwrap_or(path);
-    let path = HIVES
-        .iter()
-        .find_map(|(long, short)| {
-            let rest = path.strip_prefix(long)?;
-            (rest.is_empty() || rest.starts_with('\\')).then(|| format!("{short}{rest}"))
-        })
-        .unwrap_or_else(|| path.to_owned());
-    let segments: Vec<&str> = path
-        .split('\\')
-        .map(|segment| match segment.strip_prefix("controlset") {
-            Some(number) if number.len() == 3 && number.parse::<u16>().is_ok() => {
-                "currentcontrolset"
-            }
-            _ => segment,
-        })
-        .collect();
-    usable(Some(segments.join("\\").trim_matches(outer)))
 }

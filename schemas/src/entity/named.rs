@@ -5,9 +5,10 @@ use super::cloud::{
     CloudApplicationFields, K8sObjectFields, SecurityGroupFields, cloud_application,
     cloud_resource, container, iot_device, k8s_object, malware, security_group,
 };
-use super::file::{FileFields, ProcessFields, file, filehash, process, registry_key};
+use super::file::{FileFields, ProcessFields, file, filehash, process};
 use super::host::{HostFields, host};
 use super::ip::ip;
+use super::registry::registry_key;
 use super::text::{clean, lower, part, usable};
 use super::web::{MailMessageFields, dns, mail_message, mailbox, url};
 use super::{Entity, EntityKind};

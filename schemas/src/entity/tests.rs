@@ -959,7 +959,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// Every entity that constructors make of a few texts.
+/// Every entity that constructors make of two texts.
 fn all_of(a: &str, b: &str) -> Vec<Entity> {
     let machine = host(&HostFields {
         hostname: Some(a),
@@ -984,8 +984,14 @@ fn all_of(a: &str, b: &str) -> Vec<Entity> {
             )
         })
         .collect();
-    let place = machine.as_ref();
-    all.extend([
+    all.extend(identities(a, b, machine.as_ref()));
+    all.extend(things(a, b, machine.as_ref()));
+    all.push(machine);
+    all.into_iter().flatten().chain(cloud_resource(a)).collect()
+}
+
+fn identities(a: &str, b: &str, host: Option<&Entity>) -> [Option<Entity>; 8] {
+    [
         by_hostname(a),
         by_name(a),
         in_domain(a, b),
@@ -1000,7 +1006,7 @@ fn all_of(a: &str, b: &str) -> Vec<Entity> {
             aad_tenant_id: Some(a),
             object_guid: Some(b),
             puid: Some(a),
-            host: place,
+            host,
         }),
         aws_principal(&AwsPrincipalFields {
             arn: Some(a),
@@ -1010,7 +1016,23 @@ fn all_of(a: &str, b: &str) -> Vec<Entity> {
             user_name: Some(b),
         }),
         ip(a, Some(b)),
-        by_path(a, place),
+        security_group(&SecurityGroupFields {
+            distinguished_name: Some(a),
+            sid: Some(b),
+            object_guid: Some(a),
+            name: Some(b),
+        }),
+        cloud_application(&CloudApplicationFields {
+            app_id: Some(a),
+            name: Some(b),
+            instance: Some(a),
+        }),
+    ]
+}
+
+fn things(a: &str, b: &str, host: Option<&Entity>) -> [Option<Entity>; 15] {
+    [
+        by_path(a, host),
         file(&FileFields {
             directory: Some(a),
             name: Some(b),
@@ -1025,10 +1047,10 @@ fn all_of(a: &str, b: &str) -> Vec<Entity> {
             start: Some(Timestamp(1)),
             command_line: Some(b),
             image: Some(a),
-            host: place,
+            host,
             container: Some(b),
         }),
-        registry_key(Some(a), b, place),
+        registry_key(Some(a), b, host),
         registry_value(Some(a), b, a, None),
         url(a),
         dns(a),
@@ -1047,21 +1069,8 @@ fn all_of(a: &str, b: &str) -> Vec<Entity> {
             kind: Some(a),
             name: Some(b),
         }),
-        security_group(&SecurityGroupFields {
-            distinguished_name: Some(a),
-            sid: Some(b),
-            object_guid: Some(a),
-            name: Some(b),
-        }),
-        cloud_application(&CloudApplicationFields {
-            app_id: Some(a),
-            name: Some(b),
-            instance: Some(a),
-        }),
         other(a, b),
-    ]);
-    all.push(machine);
-    all.into_iter().flatten().chain(cloud_resource(a)).collect()
+    ]
 }
 
 #[track_caller]

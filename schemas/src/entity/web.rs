@@ -65,7 +65,7 @@ pub fn dns(name: &str) -> Option<Entity> {
 #[must_use]
 pub fn mailbox(address: &str) -> Option<Entity> {
     let text = usable(Some(address))?;
-    let address = mail_address(&text);
+    let address = usable(Some(&mail_address(&text)))?;
     let mut entity = Entity::new(EntityKind::Mailbox, &address).identified("address", &address);
     match address.rsplit_once('@') {
         Some((user, domain)) if !user.is_empty() && !domain.is_empty() => {
@@ -203,7 +203,7 @@ fn mail_address(text: &str) -> String {
     let inside = inside.trim();
     let inside = if inside.is_empty() { text } else { inside };
     let address = lower(inside);
-    let address = address.strip_prefix("mailto:").unwrap_or(&address).trim();
+    let address = address.trim_start_matches("mailto:").trim();
     if address.is_empty() {
         lower(text)
     } else {
