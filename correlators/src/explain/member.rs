@@ -80,6 +80,8 @@ pub struct AlertExplanation {
     pub asked: String,
     /// The alerts of that id; several where products use the same id, none where the alert is not in the incident.
     pub found: Vec<Found>,
+    /// The record lists every alert of the incident; where not, an alert that is not found may still be in it.
+    pub lists_all: bool,
     /// What this explanation cannot say.
     pub limits: Vec<String>,
 }
@@ -133,13 +135,15 @@ pub fn explain_alert(incident: &Incident, id: &str) -> AlertExplanation {
         .count();
     if found.is_empty() && unlisted > 0 {
         limits.push(format!(
-            "{unlisted} of its alerts have more repeats than the record lists: the alert may be one of those"
+            "{unlisted} of its episodes have more repeats than the record lists, and it may be one of those: \
+             the membership file of a replay says for sure"
         ));
     }
     AlertExplanation {
         incident: head(incident),
         asked: id.to_owned(),
         found,
+        lists_all: unlisted == 0 && !incident.truncated,
         limits,
     }
 }

@@ -76,9 +76,13 @@ fn an_alert_of_another_incident_is_not_part_of_this_one() {
     assert!(told.found.is_empty() && told.limits.is_empty());
     assert!(alert_text(&told).contains("a99 is not part of this incident."));
     incident.alerts[2].count = 40;
-    let told = alert_text(&explain_alert(&incident, "a99")).replace("\n   ", "");
+    let told = alert_text(&explain_alert(&incident, "a99"));
     assert!(
-        told.contains("1 of its alerts have more repeats than the record lists"),
+        told.contains("a99 is not among the alerts that this record lists."),
+        "{told}"
+    );
+    assert!(
+        told.contains("1 of its episodes have more repeats than the record lists"),
         "{told}"
     );
 }

@@ -47,10 +47,12 @@ pub fn alert_text(explanation: &AlertExplanation) -> String {
     page.limits(&explanation.limits);
     page.heading("ALERT");
     if explanation.found.is_empty() {
-        page.line(
-            2,
-            &format!("{} is not part of this incident.", explanation.asked),
-        );
+        let where_not = if explanation.lists_all {
+            "not part of this incident"
+        } else {
+            "not among the alerts that this record lists"
+        };
+        page.line(2, &format!("{} is {where_not}.", explanation.asked));
     }
     for found in &explanation.found {
         page.found(found, &explanation.asked);
