@@ -5,7 +5,9 @@ mod smoke;
 
 use super::testing::{ENVELOPE, alert, check};
 use super::{DecodeError, Format, Limits, decode};
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertKind};
+use crate::attack::AttackOrigin;
+use crate::entity::EntityRole;
 
 /// Decodes a record that must be refused, its format pinned, and compares the reason and the text of the error.
 #[track_caller]
@@ -159,6 +161,69 @@ fn a_field_of_the_wrong_shape_is_named_and_its_text_is_not() {
     for (format, record, expected) in INVALID {
         refused(*format, record, &format!("invalid_field {expected}"));
     }
+}
+
+#[test]
+fn ocsf_kill_chain_stands_in_for_attacks_and_is_mapped() {
+    let record = r#"{"class_uid":2004,"time":1772442900000,"finding_info":{"uid":"f",
+        "kill_chain":[{"phase_id":6},{"phase_id":0},{"phase_id":8},{"phase":"x"}],"types":["TTPs/Discovery"]}}"#;
+    let found: Vec<_> = alert(record)
+        .attacks
+        .into_iter()
+        .map(|attack| (attack.tactic_uid, attack.origin))
+        .collect();
+    assert_eq!(found, [(Some("TA0011".to_owned()), AttackOrigin::Mapped)]);
+}
+
+#[test]
+fn ocsf_far_end_of_a_connection_is_a_name_and_the_near_end_a_host() {
+    let record = r#"{"class_uid":2004,"time":1772442900000,"finding_info":{"uid":"f"},"evidences":[
+        {"src_endpoint":{"ip":"10.0.0.8","hostname":"ws8"},"dst_endpoint":{"ip":"203.0.113.9","hostname":"far.example"}}]}"#;
+    let entities = alert(record).entities;
+    let kinds: Vec<_> = entities
+        .iter()
+        .map(|entity| (entity.kind.as_str(), entity.parent))
+        .collect();
+    assert_eq!(
+        kinds,
+        [("host", None), ("ip", Some(0)), ("ip", None), ("dns", None)]
+    );
+}
+
+#[test]
+fn wazuh_collector_of_forwarded_events_is_an_observer() {
+    let record = r#"{"id":"1","timestamp":"2026-03-02T09:15:00Z","rule":{"id":"1","level":3},"manager":{"name":"m"},
+        "agent":{"id":"009","name":"collector"},"data":{"win":{"system":{"computer":"dc1.northwind.example",
+        "systemTime":"2026-03-02T09:14:00.5Z"},"eventdata":{"targetUserName":"DC1$","targetDomainName":"NORTHWIND"}}}}"#;
+    let alert = alert(record);
+    let hosts: Vec<_> = alert
+        .entities
+        .iter()
+        .map(|entity| (entity.display.as_str(), entity.role, entity.alt_keys.len()))
+        .collect();
+    // The machine account is the second host's further name.
+    assert_eq!(
+        hosts,
+        [
+            ("collector", EntityRole::Observer, 0),
+            ("dc1.northwind.example", EntityRole::Target, 1),
+        ]
+    );
+    assert_eq!(alert.start_time.to_string(), "2026-03-02T09:14:00.500Z");
+}
+
+#[test]
+fn wazuh_vulnerabilities_and_configuration_checks_are_no_detections() {
+    let kind = |group: &str| {
+        let record = format!(
+            r#"{{"id":"1","timestamp":"2026-03-02T09:15:00Z","agent":{{"id":"1"}},"manager":{{}},
+                "rule":{{"id":"1","level":3,"groups":["{group}"]}}}}"#
+        );
+        alert(&record).kind
+    };
+    assert_eq!(kind("vulnerability-detector"), AlertKind::Vulnerability);
+    assert_eq!(kind("sca"), AlertKind::Compliance);
+    assert_eq!(kind("sshd"), AlertKind::Detection);
 }
 
 #[test]

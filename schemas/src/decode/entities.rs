@@ -3,7 +3,7 @@
 use crate::entity::{Entity, EntityRole, filehash};
 
 /// Entities collected from one record, above what `record::bound` leaves of them, so that it can say that it cut.
-const ENTITIES_MAX: usize = 1 << 10;
+const ENTITIES_MAX: usize = (1 << 10) + 1;
 
 /// The entities of one alert, each once, with the place of each.
 #[derive(Debug, Default)]
@@ -22,7 +22,8 @@ impl Entities {
         role: EntityRole,
         parent: Option<i32>,
     ) -> Option<i32> {
-        let mut entity = entity?;
+        // A full list takes no mention, not even of what it holds: looking each up is what would cost.
+        let mut entity = entity.filter(|_| !self.is_full())?;
         let known = self.list.iter().position(|known| same(known, &entity));
         let index = known.unwrap_or(self.list.len());
         let place = i32::try_from(index).ok()?;
@@ -30,8 +31,7 @@ impl Entities {
         entity.parent = parent.filter(|parent| *parent < place);
         match self.list.get_mut(index) {
             Some(known) => merge(known, entity),
-            None if index < ENTITIES_MAX => self.list.push(entity),
-            None => return None,
+            None => self.list.push(entity),
         }
         Some(place)
     }
@@ -61,6 +61,11 @@ impl Entities {
     /// Returns the entity at a place.
     pub(crate) fn at(&self, place: Option<i32>) -> Option<&Entity> {
         self.list.get(usize::try_from(place?).ok()?)
+    }
+
+    /// Returns whether no more are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= ENTITIES_MAX
     }
 
     /// Returns whether any entity has a key.

@@ -70,6 +70,9 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     alert.correlation_hints = hints.map(Into::into).collect();
     let mut entities = Entities::default();
     for entity in fields.items("entities") {
+        if entities.is_full() {
+            break;
+        }
         add_entity(&mut entities, entity, &mut alert)?;
     }
     alert.entities = entities.into_list();

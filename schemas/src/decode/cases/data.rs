@@ -173,7 +173,7 @@ fn decoded(record: &str, topic: &str, line: usize) -> Result<Vec<Alert>, DecodeE
     let envelope = Envelope {
         topic,
         partition: 0,
-        offset: i64::try_from(line).unwrap(),
+        offset: i64::try_from(line).unwrap_or_default(),
         timestamp: None,
         tenant: None,
     };

@@ -4,7 +4,7 @@ use crate::decode::entities::Entities;
 use crate::decode::json::{Node, Object};
 use crate::entity::{
     AccountFields, Entity, EntityRole, FileFields, HostFields, ProcessFields, account,
-    cloud_resource, container, dns, file, filehash, host, ip, mailbox, process, registry_key, url,
+    cloud_resource, container, file, filehash, host, ip, mailbox, process, registry_key, url,
 };
 
 /// Observables read from one record.
@@ -58,7 +58,6 @@ fn entity(type_id: i64, value: &str) -> Vec<Entity> {
             object_guid: text,
             ..AccountFields::default()
         }),
-        36 => dns(value),
         45 => file(&FileFields {
             path: text,
             ..FileFields::default()
