@@ -2,7 +2,7 @@
 
 use schemas::entity::EntityKind;
 
-use crate::entities::{EntityId, EntityState};
+use crate::entity::{EntityId, EntityState};
 use crate::fixed::{self, Hourly, Millibits, ONE_Q16, Q16};
 use crate::fusion::Fusion;
 use crate::identity::Mention;

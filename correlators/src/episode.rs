@@ -7,7 +7,8 @@ use schemas::entity::EntityRole;
 use schemas::incident::{LinkKind, TermKind};
 use uuid::Uuid;
 
-use crate::entities::{EntityId, Same};
+use crate::entities::Same;
+use crate::entity::EntityId;
 use crate::fixed::Millibits;
 use crate::fusion::FoldKey;
 use crate::identity::Mention;

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use schemas::alert::Alert;
 use schemas::entity::{self, Entity, EntityKind, EntityRole};
 
-use crate::entities::{Entities, EntityId, Same};
+use crate::entities::{Entities, Same};
+use crate::entity::EntityId;
 use crate::leases::{Holder, Leases};
 use crate::settings::Settings;
 

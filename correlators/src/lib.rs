@@ -6,15 +6,18 @@
 #![warn(missing_docs)]
 
 pub mod settings;
+pub mod limits;
 pub mod fusion;
 pub mod fixed;
 mod sequence;
 mod interner;
+mod entity;
 mod entities;
 mod leases;
 mod identity;
 mod episode;
 mod thread;
+mod fold;
 mod rates;
 mod background;
 mod order;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schemas::alert::Severity;
 use schemas::incident::{Change, RelatedIncident};
 
+use crate::entity::EntityId;
 use crate::episode::Evidence;
 use crate::fusion::{Fusion, Output};
 use crate::order::Tactics;
@@ -77,31 +78,7 @@ impl Fusion {
                 state.threads.retain(|known| *known != gone);
             }
         }
-        let (was_warm, new) = self
-            .threads
-            .get(kept)
-            .map_or((false, BTreeSet::new()), |thread| {
-                (
-                    thread.warm,
-                    other
-                        .entities
-                        .keys()
-                        .filter(|entity| !thread.entities.contains_key(entity))
-                        .copied()
-                        .collect(),
-                )
-            });
-        if let Some(thread) = self.threads.get_mut(kept) {
-            thread.absorb(other);
-        }
-        match self.threads.get(kept).is_some_and(|thread| thread.warm) {
-            true if was_warm => self.index(kept, &new),
-            true => {
-                let all = self.entities_of(kept);
-                self.index(kept, &all);
-            }
-            false => {}
-        }
+        self.take_in(kept, other);
         if let Some(changes) = self.touched.remove(&gone) {
             self.touched.entry(kept).or_default().extend(changes);
         }
@@ -121,6 +98,27 @@ impl Fusion {
         });
         self.requeue(kept);
         kept
+    }
+
+    /// Adds what `other` held to `kept`, and keeps the index of warm threads right.
+    fn take_in(&mut self, kept: u64, other: Thread) {
+        let Some(thread) = self.threads.get_mut(kept) else {
+            return;
+        };
+        let mut new: BTreeSet<EntityId> = other.entities.keys().copied().collect();
+        if thread.warm {
+            new.retain(|entity| !thread.entities.contains_key(entity));
+        }
+        let was_warm = thread.warm;
+        thread.absorb(other);
+        if thread.warm {
+            let missing = if was_warm {
+                new
+            } else {
+                self.entities_of(kept)
+            };
+            self.index(kept, &missing);
+        }
     }
 
     /// Closes a full thread to newcomers; `successor` continues it.

@@ -2,7 +2,7 @@
 
 use schemas::incident::{LinkKind, TermKind};
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::{Episode, Evidence, Term, sum};
 use crate::fixed::{Hourly, Millibits, scale};
 use crate::fusion::Fusion;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::incident::{LinkKind, TermKind};
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::{Evidence, Term, sum};
 use crate::fixed::{Millibits, log2_ratio, scale};
 use crate::fusion::Fusion;

@@ -3,7 +3,7 @@
 use schemas::entity::EntityKind;
 use schemas::incident::{LinkKind, TermKind};
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::Evidence;
 
 const HOUR_MS: i64 = 3_600_000;

@@ -13,7 +13,7 @@ use schemas::incident::{
 };
 use schemas::time::Timestamp;
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::{Episode, Evidence};
 use crate::fusion::Fusion;
 use crate::graph::{self, Edge};
@@ -240,44 +240,42 @@ impl Fusion {
             .flat_map(|link| &link.terms)
             .filter_map(|term| term.entity.as_deref())
             .collect();
-        let mut found: BTreeMap<EntityId, IncidentEntity> = BTreeMap::new();
-        let mut recorded: BTreeMap<(&str, &str), (i64, i64, i64)> = BTreeMap::new();
+        // What is recorded only has no key and is never evidence: it is told apart by what it shows.
+        let mut found: BTreeMap<(Option<EntityId>, &str), IncidentEntity> = BTreeMap::new();
         for (_, episode) in members {
-            let end = episode.shown.end;
+            let (start, end) = (Timestamp(episode.start), Timestamp(episode.shown.end));
             for mention in &episode.mentions {
                 let Some(state) = self.entities.get(mention.entity) else {
                     continue;
                 };
-                let entry = found
-                    .entry(mention.entity)
-                    .or_insert_with(|| IncidentEntity {
-                        key: state.name.key.clone(),
-                        kind: state.name.kind.clone(),
-                        display: state.name.display.clone(),
-                        aliases: aliases(thread, mention.entity),
-                        roles: Vec::new(),
-                        pivot: pivots.contains(state.name.key.as_str()),
-                        alert_count: 0,
-                        first_time: Timestamp(episode.start),
-                        last_time: Timestamp(end),
-                    });
+                let entry =
+                    found
+                        .entry((Some(mention.entity), ""))
+                        .or_insert_with(|| IncidentEntity {
+                            aliases: aliases(thread, mention.entity),
+                            pivot: pivots.contains(state.name.key.as_str()),
+                            ..blank(
+                                &state.name.key,
+                                &state.name.kind,
+                                &state.name.display,
+                                start,
+                            )
+                        });
                 entry.alert_count += 1;
-                entry.last_time = entry.last_time.max(Timestamp(end));
-                let roles = episode
-                    .roles
-                    .iter()
-                    .filter(|(id, role)| *id == mention.entity && *role != EntityRole::Unknown);
-                entry
-                    .roles
-                    .extend(roles.map(|(_, role)| role.word().to_owned()));
+                entry.last_time = entry.last_time.max(end);
+                let mut roles = episode.roles.iter().filter(|(id, _)| *id == mention.entity);
+                entry.roles.extend(
+                    roles
+                        .find(|(_, role)| *role != EntityRole::Unknown)
+                        .map(|(_, role)| role.word().to_owned()),
+                );
             }
             for (kind, display) in &episode.recorded {
-                let (count, _, last) =
-                    recorded
-                        .entry((kind, display))
-                        .or_insert((0, episode.start, end));
-                *count += 1;
-                *last = end.max(*last);
+                let entry = found
+                    .entry((None, display))
+                    .or_insert_with(|| blank("", kind, display, start));
+                entry.alert_count += 1;
+                entry.last_time = entry.last_time.max(end);
             }
         }
         let mut entities: Vec<IncidentEntity> = found.into_values().collect();
@@ -285,28 +283,27 @@ impl Fusion {
             entity.roles.sort_unstable();
             entity.roles.dedup();
         }
-        // Recorded only: without a key, they are never evidence.
-        entities.extend(
-            recorded
-                .into_iter()
-                .map(|((kind, display), (count, first, last))| IncidentEntity {
-                    key: String::new(),
-                    kind: kind.to_owned(),
-                    display: display.to_owned(),
-                    aliases: Vec::new(),
-                    roles: Vec::new(),
-                    pivot: false,
-                    alert_count: count,
-                    first_time: Timestamp(first),
-                    last_time: Timestamp(last),
-                }),
-        );
         entities.sort_by(|a, b| {
             (b.pivot, b.alert_count)
                 .cmp(&(a.pivot, a.alert_count))
                 .then_with(|| (&a.key, &a.display).cmp(&(&b.key, &b.display)))
         });
         entities
+    }
+}
+
+/// Returns an entity first met at `start`, without aliases, roles or count.
+fn blank(key: &str, kind: &str, display: &str, start: Timestamp) -> IncidentEntity {
+    IncidentEntity {
+        key: key.to_owned(),
+        kind: kind.to_owned(),
+        display: display.to_owned(),
+        aliases: Vec::new(),
+        roles: Vec::new(),
+        pivot: false,
+        alert_count: 0,
+        first_time: start,
+        last_time: start,
     }
 }
 

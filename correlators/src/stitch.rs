@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schemas::incident::{LinkKind, TermKind};
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::{Evidence, Term, sum};
 use crate::fixed::{self, Millibits, log2_ratio, scale};
 use crate::fusion::Fusion;

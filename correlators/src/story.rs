@@ -6,7 +6,7 @@ use schemas::attack::{self, AttackOrigin, Phase};
 use schemas::incident::Stage;
 use schemas::time::Timestamp;
 
-use crate::entities::EntityId;
+use crate::entity::EntityId;
 use crate::episode::Episode;
 use crate::fusion::Fusion;
 use crate::render::Members;

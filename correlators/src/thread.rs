@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::entities::{EntityId, EntityName};
+use crate::entity::{EntityId, EntityName};
 use crate::episode::Episode;
 use crate::fixed::{Hourly, Millibits, ONE_Q16, log2_ratio, scale};
 use crate::interner::RuleId;
