@@ -40,7 +40,8 @@ pub(super) fn arm_id(text: &str) -> Option<String> {
     let text = text
         .strip_prefix("https://management.azure.com")
         .unwrap_or(&text);
-    let segments: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let segments = text.split('/').map(str::trim);
+    let segments: Vec<&str> = segments.filter(|part| !part.is_empty()).collect();
     let subscription = match segments.as_slice() {
         ["subscriptions", subscription, ..] => *subscription,
         _ => return None,

@@ -125,7 +125,7 @@ impl Names {
 
     fn take(&mut self, name: &str) {
         let name = lower(name.trim_matches('.').trim());
-        if name.is_empty() || is_localhost(&name) {
+        if usable(Some(&name)).is_none() || is_localhost(&name) {
             return;
         }
         let (short, domain) = match name.split_once('.') {

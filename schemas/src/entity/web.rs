@@ -45,7 +45,9 @@ pub fn dns(name: &str) -> Option<Entity> {
         Host::Ipv4(address) => return ip(&address.to_string(), None),
         Host::Ipv6(address) => return ip(&address.to_string(), None),
     };
-    if name.is_empty() || is_localhost(&name) {
+    // Decoding can bare what reads as something else.
+    let plain = matches!(Host::parse(&name), Ok(Host::Domain(again)) if again == name);
+    if !plain || usable(Some(&name)).is_none() || is_localhost(&name) {
         return None;
     }
     let mut entity = Entity::new(EntityKind::Dns, &name).identified("domain", &name);
