@@ -92,10 +92,6 @@ fn not_built(module: &str) -> Failure {
     Failure::input(format!("not built yet: engine::{module}"))
 }
 
-fn topics_findings(config: &Config) -> Result<Vec<String>, Failure> {
-    crate::topics::findings(config).map_err(|error| Failure::new(Exit::Environment, error))
-}
-
 /// Reads the configuration; what is wrong or worth a look goes to standard error.
 fn load(args: &ConfigArgs, needs: Needs, output: &mut Output) -> Result<Loaded, Failure> {
     let layers = Layers::from_process(args.config.as_deref(), &args.set);

@@ -104,16 +104,16 @@ fn a_denied_warning_ends_with_1() {
     check(
         &["check", "--no-environment", set[0], set[1]],
         expect![[r#"
-        configuration: 1 warning
-        --- exit 0
-        warning: commands is reserved and not used yet
-         --> flag --set commands
-    "#]],
+            configuration: ok, 1 warning
+            --- exit 0
+            warning: commands is reserved and not used yet
+             --> flag --set commands
+        "#]],
     );
     check(
         &["check", "--no-environment", "--quiet", set[0], set[1]],
         expect![[r#"
-            configuration: 1 warning
+            configuration: ok, 1 warning
             --- exit 0
         "#]],
     );
@@ -281,6 +281,19 @@ fn a_wrong_configuration_ends_with_3() {
               = help: did you mean `group`?
         "#]],
     );
+}
+
+#[test]
+fn a_broker_out_of_reach_ends_with_4() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let brokers = format!("kafka.brokers=['{closed}']");
+    let args = ["check", "-c", "fusor.yaml", "--set", &brokers];
+    let output = run(folder().path(), &args, &[]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(&closed.to_string()));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::args::CheckArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::config::Needs;
+use crate::topics;
 
 pub(super) fn check(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
     let needs = if args.no_environment {
@@ -12,25 +13,37 @@ pub(super) fn check(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failu
         Needs::Broker
     };
     let loaded = super::load(&args.config, needs, output)?;
-    let mut warnings = loaded.warnings.len();
-    if !args.no_environment {
-        for finding in super::topics_findings(&loaded.config)? {
-            output.warning(finding);
-            warnings += 1;
-        }
+    let warnings = loaded.warnings.len();
+    let findings = if args.no_environment {
+        Vec::new()
+    } else {
+        topics::findings(&loaded.config).map_err(|error| Failure::new(Exit::Environment, error))?
+    };
+    for finding in &findings {
+        output.error(finding);
     }
     let name = match &args.config.config {
         Some(path) => path.display().to_string(),
         None => "configuration".to_owned(),
     };
-    match warnings {
-        0 => output.line(format_args!("{name}: ok"))?,
-        1 => output.line(format_args!("{name}: 1 warning"))?,
-        more => output.line(format_args!("{name}: {more} warnings"))?,
+    match (findings.len(), warnings) {
+        (0, 0) => output.line(format_args!("{name}: ok"))?,
+        (0, _) if args.deny_warnings => {
+            output.line(format_args!("{name}: {}", counted(warnings, "warning")))?;
+        }
+        (0, _) => output.line(format_args!("{name}: ok, {}", counted(warnings, "warning")))?,
+        (findings, _) => output.line(format_args!("{name}: {}", counted(findings, "finding")))?,
     }
-    Ok(if args.deny_warnings && warnings > 0 {
-        Exit::Findings
-    } else {
-        Exit::Ok
-    })
+    Ok(
+        if findings.is_empty() && (warnings == 0 || !args.deny_warnings) {
+            Exit::Ok
+        } else {
+            Exit::Findings
+        },
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
