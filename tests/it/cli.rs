@@ -537,3 +537,42 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
     let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
     lines.take_while(|line| !line.is_empty()).map(str::trim)
 }
+
+#[test]
+fn explain_tells_an_alert_and_what_it_does_not_find() {
+    let folder = folder();
+    let golden: serde_json::Value = serde_json::from_slice(&incident()).unwrap();
+    let alert = golden["alerts"][0]["uid"].as_str().unwrap();
+    let from = ["explain", "6f1c3a52", "--from", "incidents.ndjson", "-o"];
+    let told = run(folder.path(), &[&from[..], &["text"]].concat(), &[]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert!(text(&told.stdout).starts_with("INCIDENT 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90\n"));
+    let told = run(
+        folder.path(),
+        &[&from[..], &["json", "--alert", alert]].concat(),
+        &[],
+    );
+    let value: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(value["found"][0]["alert"]["uid"], alert);
+    let told = run(
+        folder.path(),
+        &[&from[..], &["text", "--alert", "no-such"]].concat(),
+        &[],
+    );
+    assert_eq!(told.status.code(), Some(1));
+    check(
+        &["explain", "7", "--from", "incidents.ndjson"],
+        expect![[r#"
+            --- exit 1
+            error: no incident 7; the nearest are 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90
+        "#]],
+    );
+    check(
+        &["explain", "7", "--api", "http://127.0.0.1:9"],
+        expect![[r#"
+            --- exit 4
+            error: cannot reach http://127.0.0.1:9
+              because: io: Connection refused (os error 111)
+        "#]],
+    );
+}
