@@ -71,3 +71,30 @@ pub fn worker_config(config: &Config, partitions: usize) -> WorkerConfig {
         drain: COMMIT_DRAIN,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_input_of_the_configuration_is_a_source() {
+        let text = r#"{"inputs":[{"topic":"a","format":"suricata"},{"topic":"b","tenant":{"key":true}}],"bindings":"l"}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        let sources = sources(&config);
+        assert_eq!(sources.topics(), ["a".into(), "b".into(), "l".into()]);
+        assert_eq!(sources.get("l"), Some(&Source::Bindings));
+        let Some(Source::Alerts { format, tenant }) = sources.get("a") else {
+            panic!("a holds alerts")
+        };
+        assert!(format.is_some() && tenant.is_none());
+        assert_eq!(sources.get("c"), None);
+    }
+
+    #[test]
+    fn what_lanes_may_hold_back_is_a_bound_over_all_of_them() {
+        let config = Config::default();
+        let (one, many) = (worker_config(&config, 1), worker_config(&config, 100));
+        assert_eq!(one.ahead_records_max, 100 * many.ahead_records_max);
+        assert!(worker_config(&config, usize::MAX).ahead_bytes_max > 0);
+    }
+}

@@ -76,7 +76,7 @@ pub struct TenantOutput {
     /// Its outputs, in order.
     pub outputs: Vec<Output>,
     /// Its incidents that changed, each at its newest revision.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Arc<Incident>>,
 }
 
 /// One input of a tenant, in the order of application.
@@ -318,7 +318,8 @@ impl Work<'_> {
             }
             outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
         }
-        let incidents = std::iter::from_fn(|| fusion.poll_incident()).collect();
+        let incidents = std::iter::from_fn(|| fusion.poll_incident());
+        let incidents = incidents.map(Arc::new).collect();
         Done {
             number: self.number,
             placements,

@@ -278,7 +278,7 @@ impl<B: Bus> Worker<B> {
                     WorkerError::Encode { id, source }
                 })?;
                 epoch.records.push(record);
-                incidents.push(Arc::new(incident.clone()));
+                incidents.push(Arc::clone(incident));
             }
             for fate in &applied.fates {
                 if let Content::Broken(broken) = &fate.decoded.content {

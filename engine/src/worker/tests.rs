@@ -227,6 +227,86 @@ fn a_tenant_too_many_is_refused_by_name() {
     );
 }
 
+/// One alert in the friendly JSON.
+fn alert(id: &str, tenant: &str, minute: i64) -> String {
+    format!(
+        r#"{{"id":"{id}","tenant":"{tenant}","time":"2026-01-05T00:{minute:02}:00Z","title":"t","entities":[{{"type":"host","value":"h"}}]}}"#
+    )
+}
+
+/// Writes down the tenant and native id of each alert with its placement, and the tenants that put something out.
+#[derive(Default)]
+struct Placements {
+    alerts: Vec<String>,
+    tenants: Vec<String>,
+}
+
+impl Observer for Placements {
+    fn record(&mut self, _record: &Record, disposition: Disposition<'_>) {
+        if let Disposition::Alerts(alerts, placements) = disposition {
+            assert_eq!(alerts.len(), placements.len());
+            for (alert, placement) in alerts.iter().zip(placements) {
+                let word = match placement {
+                    Placement::Placed { late, .. } if *late => "late",
+                    Placement::Placed { .. } => "placed",
+                    Placement::Duplicate { .. } => "duplicate",
+                    Placement::Updated { .. } => "updated",
+                };
+                let id = &alert.source.native_uid;
+                self.alerts.push(format!("{}/{id} {word}", alert.tenant));
+            }
+        }
+    }
+
+    fn outputs(&mut self, tenant: &str, outputs: &[Output]) {
+        if !outputs.is_empty() {
+            self.tenants.push(tenant.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_alerts_of_one_record_stay_together_whatever_their_tenants() {
+    let list = format!(
+        "[{},{},{}]",
+        alert("1", "y", 5),
+        alert("2", "x", 4),
+        alert("3", "y", 6)
+    );
+    let values = [
+        (0, alert("0", "x", 3)),
+        (0, list),
+        (1, alert("0", "x", 3)),
+        (1, alert("4", "x", 7)),
+    ];
+    let values: Vec<(usize, &str)> = values.iter().map(|(t, v)| (*t, v.as_str())).collect();
+    let memory = memory(&values);
+    close(&memory);
+    let mut config = config(5_000, 5_000);
+    let alerts = |topic: &str| {
+        let source = Source::Alerts {
+            format: None,
+            tenant: None,
+        };
+        (topic.to_owned(), source)
+    };
+    config.decoder.sources = Sources::new(INPUTS.map(alerts));
+    let mut seen = Placements::default();
+    worker(&memory, config).run(&mut seen).unwrap();
+    assert_eq!(
+        seen.alerts,
+        [
+            "x/0 placed",
+            "x/0 duplicate",
+            "y/1 placed",
+            "x/2 placed",
+            "y/3 placed",
+            "x/4 placed",
+        ]
+    );
+    assert_eq!(seen.tenants, ["x", "y"]);
+}
+
 #[test]
 fn an_epoch_that_never_commits_ends_the_drain_with_an_error() {
     let memory = two_topics();
