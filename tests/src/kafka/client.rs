@@ -7,12 +7,13 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::Headers,
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
 use super::Cluster;
+use crate::eventually;
 
 /// A record to produce.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +130,9 @@ impl Cluster {
         for partition in 0..self.num_partitions(&consumer, topic) {
             partitions.add_partition(topic, partition);
         }
-        let committed = consumer.committed_offsets(partitions, LIMIT).unwrap();
+        let committed = patiently("the group's offsets", || {
+            consumer.committed_offsets(partitions.clone(), LIMIT)
+        });
         committed
             .elements()
             .iter()
@@ -142,17 +145,19 @@ impl Cluster {
         let consumer: BaseConsumer = self.client().create().unwrap();
         (0..self.num_partitions(&consumer, topic))
             .map(|partition| {
-                consumer
-                    .fetch_watermarks(topic, partition, LIMIT)
-                    .unwrap()
-                    .1
+                let watermarks = patiently("the watermarks", || {
+                    consumer.fetch_watermarks(topic, partition, LIMIT)
+                });
+                watermarks.1
             })
             .collect()
     }
 
     fn num_partitions(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
-        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
-        let num = metadata.topics()[0].partitions().len();
+        let num = patiently("the metadata", || {
+            let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
+            Ok(metadata.topics()[0].partitions().len())
+        });
         assert!(num > 0, "there is no topic {topic} at {}", self.brokers());
         i32::try_from(num).unwrap()
     }
@@ -209,6 +214,11 @@ impl Isolation {
             Self::Uncommitted => "read_uncommitted",
         }
     }
+}
+
+/// Asks again when it is refused, as brokers and coordinators do that come or go.
+fn patiently<T>(what: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> T {
+    eventually(what, LIMIT, || ask().ok())
 }
 
 /// Far above what any one request takes on a loaded machine.

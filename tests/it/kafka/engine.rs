@@ -1,0 +1,192 @@
+//! `fusor run` beside its brokers.
+
+use std::{
+    fs,
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tests::{
+    eventually,
+    kafka::{Cluster, free_ports},
+    process::{Process, Signal},
+    program::fusor,
+    traffic::{NUM_PARTITIONS, TOPICS},
+};
+
+/// A configured group of one engine.
+#[derive(Debug)]
+pub(crate) struct Engine<'a> {
+    cluster: &'a Cluster,
+    group: &'static str,
+    /// Holds the configuration.
+    folder: TempDir,
+    ops: u16,
+}
+
+/// Starts brokers and creates the input topics. `None`: the calling test is skipped.
+pub(crate) fn brokers(num: usize) -> Option<Cluster> {
+    let cluster = Cluster::start(num)?;
+    for (topic, _) in TOPICS {
+        cluster.create_topic(topic, NUM_PARTITIONS);
+    }
+    Some(cluster)
+}
+
+/// Runs the engine with a configuration that cannot work, and returns its exit code.
+pub(crate) fn exit_code(config: &str, limit: Duration) -> Option<i32> {
+    let folder = TempDir::new().unwrap();
+    configure(&folder, config);
+    let mut command = command(&folder);
+    command.arg("run");
+    Process::spawn("fusor run", &mut command).wait(limit).code()
+}
+
+impl<'a> Engine<'a> {
+    /// Writes the configuration and has the engine create its topics, which are named after the group.
+    pub(crate) fn new(cluster: &'a Cluster, group: &'static str) -> Self {
+        Self::with_epochs(cluster, group, 5_000)
+    }
+
+    /// As [`Engine::new`], with at most `epoch_records` records in a transaction.
+    pub(crate) fn with_epochs(
+        cluster: &'a Cluster,
+        group: &'static str,
+        epoch_records: u32,
+    ) -> Self {
+        let ports = free_ports(2);
+        let folder = TempDir::new().unwrap();
+        let inputs: Vec<String> = TOPICS
+            .iter()
+            .map(|(topic, format)| format!("  - {{topic: {topic}, format: {format}}}\n"))
+            .collect();
+        let config = format!(
+            "version: 1\n\
+             kafka: {{brokers: ['{brokers}']}}\n\
+             group: {group}\n\
+             inputs:\n{inputs}\
+             outputs: {{incidents: {group}.incidents, dead_letters: {group}.dead-letters, state: {group}.state}}\n\
+             limits: {{epoch_records: {epoch_records}}}\n\
+             ops: {{listen: '127.0.0.1:{ops}'}}\n\
+             http: {{listen: '127.0.0.1:{http}'}}\n",
+            brokers = cluster.brokers().replace(',', "', '"),
+            inputs = inputs.concat(),
+            ops = ports[0],
+            http = ports[1],
+        );
+        configure(&folder, &config);
+        let engine = Self {
+            cluster,
+            group,
+            folder,
+            ops: ports[0],
+        };
+        assert_eq!(engine.create_topics().code(), Some(0));
+        engine
+    }
+
+    /// Returns the topic of the incidents.
+    pub(crate) fn incidents(&self) -> String {
+        format!("{}.incidents", self.group)
+    }
+
+    /// Returns the topic of the refused records.
+    pub(crate) fn dead_letters(&self) -> String {
+        format!("{}.dead-letters", self.group)
+    }
+
+    pub(crate) fn create_topics(&self) -> ExitStatus {
+        let mut command = command(&self.folder);
+        command.args(["topics", "create"]);
+        Process::spawn("fusor topics create", &mut command).wait(LIMIT)
+    }
+
+    pub(crate) fn run(&self) -> Process {
+        let mut command = command(&self.folder);
+        command.arg("run");
+        Process::spawn("fusor run", &mut command)
+    }
+
+    /// Blocks until everything in the input topics is committed.
+    pub(crate) fn wait_until_done(&self, process: &Process) {
+        let ends: i64 = TOPICS
+            .iter()
+            .flat_map(|(topic, _)| self.cluster.ends(topic))
+            .sum();
+        self.wait_until_past(process, ends - 1);
+    }
+
+    /// Blocks until more than `num` records are committed.
+    pub(crate) fn wait_until_past(&self, process: &Process, num: i64) {
+        eventually("the commit of the input", LIMIT, || {
+            let consumed = self.consumed();
+            assert!(process.is_running(), "ended after {consumed} records");
+            (consumed > num).then_some(())
+        });
+    }
+
+    /// Returns the number of input records that are committed.
+    pub(crate) fn consumed(&self) -> i64 {
+        TOPICS
+            .iter()
+            .flat_map(|(topic, _)| self.cluster.committed(self.group, topic))
+            .flatten()
+            .sum()
+    }
+
+    /// Sends SIGTERM and blocks until the engine has drained and ended.
+    pub(crate) fn stop(&self, mut process: Process) {
+        process.signal(Signal::Term);
+        assert_eq!(process.wait(LIMIT).code(), Some(0), "drained");
+    }
+
+    /// Returns the sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> i64 {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ops);
+        let page = ureq::get(&url).call().unwrap();
+        let page = page.into_body().read_to_string().unwrap();
+        assert!(page.contains(name), "{page}");
+        page.lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']))
+            .map(|rest| rest.rsplit(' ').next().unwrap().parse::<i64>().unwrap())
+            .sum()
+    }
+
+    /// Returns how many records the group is behind, as Kafka's own tool tells it.
+    pub(crate) fn lag(&self) -> i64 {
+        let table = self.cluster.tool(
+            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+            &["--describe", "--group", self.group],
+        );
+        let lags: Vec<i64> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|row| row.len() > 5 && TOPICS.iter().any(|(topic, _)| *topic == row[1]))
+            .map(|row| row[5].parse().unwrap())
+            .collect();
+        let partitions = TOPICS.len() * usize::try_from(NUM_PARTITIONS).unwrap();
+        assert_eq!(
+            lags.len(),
+            partitions,
+            "every partition is listed:\n{table}"
+        );
+        lags.into_iter().sum()
+    }
+}
+
+fn configure(folder: &TempDir, config: &str) {
+    fs::write(folder.path().join(CONFIG), config).unwrap();
+}
+
+fn command(folder: &TempDir) -> Command {
+    let mut command = fusor();
+    command.env("FUSOR_CONFIG", folder.path().join(CONFIG));
+    command
+}
+
+const CONFIG: &str = "fusor.yaml";
+
+/// Far above what a loaded machine takes.
+const LIMIT: Duration = Duration::from_secs(240);
