@@ -1,16 +1,22 @@
 //! The command line: one verb, one function.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 
 use clap::Parser;
+use schemas::decode::Limits;
 
 use crate::config::{Config, Layers, Loaded, Needs};
+use crate::replay::{BATCH, Offline};
 use crate::{logs, score};
 
 pub mod args;
 mod check;
 mod completions;
 mod config;
+mod demo;
 pub mod exit;
 mod explain;
 pub mod output;
@@ -78,7 +84,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Run(args) => run::run(args, output),
         Verb::Replay(args) => replay::replay(args, output),
-        Verb::Demo(_) => Err(not_built("demo")),
+        Verb::Demo(args) => demo::demo(args, output),
         Verb::Explain(args) => explain::explain(args, output),
         Verb::Score(args) => score(args, output),
         Verb::Check(args) => check::check(args, output),
@@ -108,6 +114,20 @@ fn load(args: &ConfigArgs, needs: Needs, output: &mut Output) -> Result<Loaded, 
             }
             Err(Failure::told(Exit::Config))
         }
+    }
+}
+
+/// The engine without a broker, as the configuration wants it.
+fn offline(config: &Config, batch: Option<u32>) -> Offline {
+    Offline {
+        batch: batch.and_then(NonZeroU32::new).unwrap_or(BATCH),
+        settings: Arc::new(config.settings()),
+        limits: Limits {
+            record_bytes_max: config.limits.record.as_usize(),
+            entities_max: config.limits.entities.as_usize(),
+            value_bytes_max: config.limits.value.as_usize(),
+        },
+        threads: thread::available_parallelism().map_or(1, Into::into),
     }
 }
 

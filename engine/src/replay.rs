@@ -4,39 +4,36 @@
 //! Every file is one partition, so several are merged by event time and one keeps its order. Memory is bounded by the
 //! correlation state, the incidents and a few words an episode; a membership adds some words and the id of every alert.
 
+mod collect;
 mod feed;
 pub mod input;
 mod ledger;
+mod offline;
 mod report;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use correlators::{Output, Settings};
-use schemas::decode::{Format, Limits};
-use schemas::incident::{Incident, IncidentStatus};
+use schemas::decode::Format;
+use schemas::incident::Incident;
 
-use crate::bus::memory::{Keep, Memory, MemoryBus, NoPartition};
-use crate::bus::{Record, Request};
+use crate::bus::Partition;
+use crate::bus::memory::{Keep, Memory, NoPartition};
 use crate::config::{Name, TenantRule};
-use crate::decode::Decoder;
-use crate::publish::{INCIDENT_BYTES_MAX, Publisher};
 use crate::readiness::Readiness;
-use crate::shard::ShardConfig;
 use crate::source::{Source, Sources};
 use crate::view::IncidentView;
-use crate::worker::{Disposition, Observer, Step, Worker, WorkerConfig, WorkerError};
+use crate::worker::{Step, WorkerError};
 
 use feed::{FileFeed, Progress};
 use input::InputError;
 use ledger::Ledger;
 
+pub(crate) use collect::Collector;
 pub use ledger::Dispositions;
+pub use offline::{BATCH, Offline};
 pub use report::{write_incidents, write_summary, write_table};
 
 /// What to replay, and how.
@@ -50,20 +47,11 @@ pub struct Options {
     pub format: Option<Format>,
     /// Tenant of every record; their own where none is given.
     pub tenant: Option<Name>,
-    /// Records of one epoch. The result is the same for every number.
-    pub batch: NonZeroU32,
-    /// The constants of correlation.
-    pub settings: Arc<Settings>,
-    /// Bounds on one record.
-    pub limits: Limits,
-    /// Threads, at least 1.
-    pub threads: usize,
+    /// How the engine runs.
+    pub engine: Offline,
     /// Whether the membership is asked for.
     pub membership: bool,
 }
-
-/// Default of [`Options::batch`].
-pub const BATCH: NonZeroU32 = NonZeroU32::MIN.saturating_add(4_999);
 
 /// The files could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +95,13 @@ pub struct Replayed {
 }
 
 impl Replayed {
+    /// Returns the incident every record ended in, in the order of the membership.
+    pub(crate) fn incidents_of_records(&self) -> impl Iterator<Item = Option<String>> {
+        self.ledger
+            .entries()
+            .map(|entry| entry.incident.map(|id| id.to_string()))
+    }
+
     /// Writes where every record ended, one JSON object a line: the files as they were given, each in its own order.
     /// It is empty unless [`Options::membership`] was set.
     ///
@@ -130,15 +125,19 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Replay
     let read = Progress::default();
     feed_all(options, &memory, &read)?;
     let sources = sources(options);
-    let bus = MemoryBus::join(&memory, &sources.topics(), 1);
-    let mut worker = Worker::new(
-        bus,
-        worker_config(options, sources),
+    let (view, readiness) = (
         Arc::new(IncidentView::default()),
         Arc::new(Readiness::default()),
-        Arc::new(AtomicBool::new(false)),
     );
-    let mut collector = Collector::new(options);
+    let mut worker = options.engine.worker(&memory, sources, view, readiness);
+    let inputs = (0..)
+        .take(options.files.len())
+        .map(|number| Partition {
+            topic: ALERTS.into(),
+            number,
+        })
+        .collect();
+    let mut collector = Collector::new(inputs, options.membership);
     while worker.step(&mut collector)? != Step::Finished {
         read.check()?;
         progress(read.bytes());
@@ -152,16 +151,13 @@ fn feed_all(options: &Options, memory: &Memory, read: &Progress) -> Result<(), R
     let files = u16::try_from(count).map_err(|_| ReplayError::TooManyFiles { count })?;
     memory.create_topic(ALERTS, files, Keep::Uncommitted);
     for (file, partition) in options.files.iter().zip(0..) {
-        let feed = FileFeed::open(file, ALERTS, partition, &options.limits, read)?;
+        let feed = FileFeed::open(file, ALERTS, partition, &options.engine.limits, read)?;
         memory.feed(ALERTS, partition, Box::new(feed))?;
     }
     if let Some(file) = &options.bindings {
         memory.create_topic(BINDINGS, 1, Keep::Uncommitted);
-        let feed = FileFeed::open(file, BINDINGS, 0, &options.limits, read)?;
+        let feed = FileFeed::open(file, BINDINGS, 0, &options.engine.limits, read)?;
         memory.feed(BINDINGS, 0, Box::new(feed))?;
-    }
-    for topic in [INCIDENTS, DEAD_LETTERS] {
-        memory.create_topic(topic, 1, Keep::Nothing);
     }
     Ok(())
 }
@@ -178,130 +174,9 @@ fn sources(options: &Options) -> Sources {
     Sources::new([(ALERTS.to_owned(), alerts)].into_iter().chain(bindings))
 }
 
-fn worker_config(options: &Options, sources: Sources) -> WorkerConfig {
-    let batch = usize::try_from(options.batch.get()).unwrap_or(usize::MAX);
-    WorkerConfig {
-        decoder: Decoder {
-            sources,
-            limits: options.limits,
-            clamp: None,
-            threads: options.threads,
-        },
-        shard: ShardConfig {
-            settings: Arc::clone(&options.settings),
-            tenants_max: TENANTS_MAX,
-            threads: options.threads,
-        },
-        publisher: Publisher {
-            topic: INCIDENTS.into(),
-            instance: "replay".to_owned(),
-            bytes_max: INCIDENT_BYTES_MAX,
-        },
-        dead_letters: DEAD_LETTERS.into(),
-        epoch: Request {
-            records_max: batch,
-            bytes_max: EPOCH_BYTES_MAX,
-            wait: Duration::ZERO,
-            collect: Duration::ZERO,
-        },
-        ahead_records_max: batch.saturating_mul(2),
-        ahead_bytes_max: EPOCH_BYTES_MAX,
-        drain: Duration::ZERO,
-    }
-}
-
-/// Gathers what the worker tells.
-struct Collector {
-    incidents: BTreeMap<String, Arc<Incident>>,
-    ledger: Ledger,
-    records: u64,
-    refused: BTreeMap<&'static str, u64>,
-    bindings: u64,
-    bindings_refused: u64,
-}
-
-impl Collector {
-    fn new(options: &Options) -> Self {
-        Self {
-            incidents: BTreeMap::new(),
-            ledger: Ledger::new(if options.membership {
-                options.files.len()
-            } else {
-                0
-            }),
-            records: 0,
-            refused: BTreeMap::new(),
-            bindings: 0,
-            bindings_refused: 0,
-        }
-    }
-
-    fn finish(mut self) -> Replayed {
-        self.ledger.settle();
-        let published = self.incidents.len();
-        let mut incidents: Vec<Arc<Incident>> = self
-            .incidents
-            .into_values()
-            .filter(|incident| incident.status != IncidentStatus::Merged)
-            .collect();
-        incidents.sort_by(|a, b| {
-            b.risk
-                .total_cmp(&a.risk)
-                .then_with(|| (&a.tenant, &a.id).cmp(&(&b.tenant, &b.id)))
-        });
-        Replayed {
-            merged: (published - incidents.len()) as u64,
-            incidents,
-            records: self.records,
-            dispositions: self.ledger.dispositions(),
-            refused: self.refused,
-            bindings: self.bindings,
-            bindings_refused: self.bindings_refused,
-            ledger: self.ledger,
-        }
-    }
-}
-
-impl Observer for Collector {
-    fn record(&mut self, record: &Record, disposition: Disposition<'_>) {
-        let is_binding = *record.partition.topic == *BINDINGS;
-        match disposition {
-            Disposition::Binding => self.bindings += 1,
-            Disposition::DeadLetter(_) if is_binding => self.bindings_refused += 1,
-            Disposition::DeadLetter(broken) => {
-                self.records += 1;
-                *self.refused.entry(broken.reason).or_default() += 1;
-                self.ledger.refuse(record.partition.number, broken.reason);
-            }
-            Disposition::Alerts(alerts, placements) => {
-                self.records += 1;
-                for (alert, placement) in alerts.iter().zip(placements) {
-                    self.ledger
-                        .place(record.partition.number, alert, *placement);
-                }
-            }
-        }
-    }
-
-    fn outputs(&mut self, tenant: &str, outputs: &[Output]) {
-        for output in outputs {
-            self.ledger.output(tenant, output);
-        }
-    }
-
-    fn incident(&mut self, incident: &Arc<Incident>) {
-        self.incidents
-            .insert(incident.id.clone(), Arc::clone(incident));
-    }
-}
-
 // Leases are merged before alerts of the same moment, as their topic comes first.
 const BINDINGS: &str = "1-bindings";
 const ALERTS: &str = "2-alerts";
-const INCIDENTS: &str = "incidents";
-const DEAD_LETTERS: &str = "dead-letters";
-const TENANTS_MAX: usize = 10_000;
-const EPOCH_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests;

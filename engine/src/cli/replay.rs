@@ -2,14 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use schemas::decode::Limits;
 
 use super::args::ReplayArgs;
 use super::exit::{Exit, Failure};
@@ -72,17 +68,7 @@ fn options(args: &ReplayArgs, config: &Config) -> Options {
         bindings: args.bindings.clone(),
         format: args.format.map(Into::into),
         tenant: args.tenant.clone(),
-        batch: args
-            .batch
-            .and_then(NonZeroU32::new)
-            .unwrap_or(replay::BATCH),
-        settings: Arc::new(config.settings()),
-        limits: Limits {
-            record_bytes_max: config.limits.record.as_usize(),
-            entities_max: config.limits.entities.as_usize(),
-            value_bytes_max: config.limits.value.as_usize(),
-        },
-        threads: thread::available_parallelism().map_or(1, Into::into),
+        engine: super::offline(config, args.batch),
         membership: args.membership.is_some(),
     }
 }

@@ -35,7 +35,7 @@ pub struct Sent {
 }
 
 pub use attacks::{MAILBOX, RANSOMWARE};
-pub use site::{ALPINE, HARBOR};
+pub use site::{ALPINE, HARBOR, START};
 
 /// The site's own address on the internet, shared by everyone behind it.
 pub const OWN_ADDRESS: &str = site::NAT;

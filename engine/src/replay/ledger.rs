@@ -99,7 +99,7 @@ impl Ledger {
     }
 
     /// Books an alert.
-    pub(super) fn place(&mut self, file: i32, alert: &Alert, placement: Placement) {
+    pub(super) fn place(&mut self, file: usize, alert: &Alert, placement: Placement) {
         let tenant = self.tenant(&alert.tenant);
         let (episode, duplicate) = match placement {
             Placement::Placed { episode, late } => {
@@ -114,10 +114,7 @@ impl Ledger {
                 (episode, true)
             }
         };
-        if let Some(file) = usize::try_from(file)
-            .ok()
-            .and_then(|file| self.files.get_mut(file))
-        {
+        if let Some(file) = self.files.get_mut(file) {
             let id = &alert.source.native_uid;
             file.ids.push_str(id);
             file.rows.push(Row::Alert {
@@ -130,12 +127,9 @@ impl Ledger {
     }
 
     /// Books a record that was refused.
-    pub(super) fn refuse(&mut self, file: i32, reason: &'static str) {
+    pub(super) fn refuse(&mut self, file: usize, reason: &'static str) {
         self.refused += 1;
-        if let Some(file) = usize::try_from(file)
-            .ok()
-            .and_then(|file| self.files.get_mut(file))
-        {
+        if let Some(file) = self.files.get_mut(file) {
             file.rows.push(Row::Refused { reason });
         }
     }

@@ -28,8 +28,8 @@ pub(super) const ADMIN: u32 = 31;
 /// Workstations are numbered from 1.
 pub(super) const WORKSTATIONS: u32 = 80;
 
-/// Monday, 2 March 2026, 00:00 UTC.
-pub(super) const START: Timestamp = Timestamp(1_772_409_600_000);
+/// Monday, 2 March 2026, 00:00 UTC: the scenario begins.
+pub const START: Timestamp = Timestamp(1_772_409_600_000);
 pub(super) const DAYS: i64 = 4;
 pub(super) const MINUTE: i64 = 60_000;
 pub(super) const DAY: i64 = 24 * 60 * MINUTE;
