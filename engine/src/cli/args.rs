@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::exit::Exit;
 use crate::config::{InputFormat, Name};
+use crate::demo::scenario::SEED;
 use crate::logs::LogFormat;
 
 /// Fuses security alerts into explained incidents.
@@ -178,9 +179,9 @@ pub struct DemoArgs {
     #[arg(long)]
     pub exit: bool,
     /// Seed of the alerts around the attack
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     pub seed: u64,
-    /// How many times faster than the clock the alerts come [default: as fast as possible]
+    /// How many times faster than the clock the alerts come [default: as fast as an eye can follow]
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..))]
     pub speed: Option<u32>,
     /// Where the configuration comes from.

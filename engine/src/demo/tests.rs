@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use correlators::Settings;
 use schemas::decode::Limits;
 
-use super::scenario::{MAILBOX, scenario};
+use super::scenario::{ALPINE, HARBOR, MAILBOX, SEED, scenario};
 use super::*;
 
 fn play(seed: u64, batch: u32) -> Played {
@@ -20,7 +20,7 @@ fn play(seed: u64, batch: u32) -> Played {
 
 #[test]
 fn the_ransomware_is_one_pure_incident_over_four_hosts_and_the_riskiest_of_all() {
-    let played = play(1, 200);
+    let played = play(SEED, 200);
     assert_eq!(
         played.replayed.dispositions.dead_letter, 0,
         "{:?}",
@@ -54,20 +54,32 @@ fn the_ransomware_is_one_pure_incident_over_four_hosts_and_the_riskiest_of_all()
 
 #[test]
 fn the_other_site_has_its_own_incident_and_none_holds_both() {
-    let played = play(1, 200);
+    let played = play(SEED, 200);
     let other = played
         .replayed
         .incidents
         .iter()
         .find(|incident| played.held(&incident.id, Some(MAILBOX)) > 0);
-    assert_eq!(
-        other.map(|incident| incident.tenant.as_str()),
-        Some(scenario::ALPINE)
-    );
+    assert_eq!(other.map(|incident| incident.tenant.as_str()), Some(ALPINE));
     for (incident, holds) in &played.holds {
         assert!(
             holds.contains_key(&Some(RANSOMWARE)) != holds.contains_key(&Some(MAILBOX)),
             "{incident}: {holds:?}"
+        );
+    }
+}
+
+#[test]
+fn with_other_seeds_too_all_of_the_attack_is_one_incident() {
+    for seed in [1, 3, 6] {
+        let played = play(seed, 1_000);
+        let held = played
+            .ransomware()
+            .map(|incident| played.held(&incident.id, Some(RANSOMWARE)));
+        assert_eq!(
+            held,
+            played.sent.get(&Some(RANSOMWARE)).copied(),
+            "seed {seed}"
         );
     }
 }
@@ -80,6 +92,6 @@ fn however_it_is_cut_the_play_ends_the_same() {
         played.replayed.write_membership(&mut bytes).unwrap();
         bytes
     };
-    let whole = bytes(&play(2, 5_000));
-    assert!(whole == bytes(&play(2, 7)), "batches of 7 differ");
+    let whole = bytes(&play(SEED, 5_000));
+    assert!(whole == bytes(&play(SEED, 7)), "batches of 7 differ");
 }

@@ -54,7 +54,7 @@ pub fn write_table(incidents: &[Arc<Incident>], out: &mut dyn Write) -> io::Resu
             incident.alert_count,
             short(&incident.first_activity_time.to_string(), 19),
             incident.id,
-            visible(&incident.title),
+            title(incident),
         )?;
     }
     Ok(())
@@ -123,11 +123,17 @@ pub fn write_summary(
             incident.risk,
             incident.id,
             short(&incident.tenant, TENANT_CHARS_MAX),
-            visible(&incident.title),
+            title(incident),
             incident.alert_count
         )?;
     }
     Ok(())
+}
+
+/// The title, and whether it was founded while everything was new.
+fn title(incident: &Incident) -> String {
+    let mark = if incident.learning { " (learning)" } else { "" };
+    format!("{}{mark}", visible(&incident.title))
 }
 
 /// ` (2 high, 1 medium)`, or nothing.

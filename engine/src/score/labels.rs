@@ -63,7 +63,8 @@ struct Record {
     fields: BTreeMap<String, Value>,
 }
 
-/// Reads a label file. A class of `null` is noise, each such alert a class of its own.
+/// Reads a label file. A class of `null` (or none, or empty text) is noise, each such alert a class of its own.
+/// An id may be given again with the same class.
 pub(super) fn read(path: &Path, class_key: Option<&str>) -> Result<Labels, ScoreError> {
     let mut records: Vec<Record> = Vec::new();
     let mut lines = Lines::open(path, LINE_BYTES_MAX)?;
@@ -115,34 +116,42 @@ pub(super) fn read(path: &Path, class_key: Option<&str>) -> Result<Labels, Score
 impl Labels {
     fn add(&mut self, record: Record, by_name: &mut HashMap<String, u32>) -> Result<(), String> {
         let name = match record.fields.get(&self.class_key) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
             Some(Value::Array(_) | Value::Object(_)) => {
                 return Err(format!("{} is neither a text nor a number", self.class_key));
             }
         };
+        if let Some(class) = self.by_alert.get(&record.id) {
+            let before = usize::try_from(*class)
+                .ok()
+                .and_then(|class| self.classes.get(class));
+            let same = before.is_some_and(|before| before.name == name);
+            return if same {
+                Ok(())
+            } else {
+                Err("the id has another class already".to_owned())
+            };
+        }
         let next = u32::try_from(self.classes.len()).map_err(|_| "too many classes".to_owned())?;
-        let class = match &name {
-            Some(name) => *by_name.entry(name.clone()).or_insert(next),
-            None => next,
+        let class = if name.is_empty() {
+            next
+        } else {
+            *by_name.entry(name.clone()).or_insert(next)
         };
         if class == next {
-            self.classes.push(match name {
-                Some(name) => Class {
-                    kind: record.kind.unwrap_or_else(|| self.kind_of(&name)),
-                    name,
-                    size: 0,
-                },
-                None => Class {
-                    size: 0,
-                    ..Class::lone_noise()
-                },
+            let kind = match record.kind {
+                Some(kind) if !name.is_empty() => kind,
+                _ => self.kind_of(&name),
+            };
+            self.classes.push(Class {
+                name,
+                kind,
+                size: 0,
             });
         }
-        if self.by_alert.insert(record.id, class).is_some() {
-            return Err("the id was labelled before".to_owned());
-        }
+        self.by_alert.insert(record.id, class);
         if let Some(class) = usize::try_from(class)
             .ok()
             .and_then(|class| self.classes.get_mut(class))
@@ -155,11 +164,13 @@ impl Labels {
     /// In the field `label`, a letter before a number tells the kind; everything else named is a campaign.
     fn kind_of(&self, name: &str) -> ClassKind {
         let mut letters = name.chars();
-        let first = letters.next();
+        let Some(first) = letters.next() else {
+            return ClassKind::Noise;
+        };
         let numbered = letters.next().is_some_and(|letter| letter.is_ascii_digit());
         match first {
-            Some('T') if numbered && self.class_key == "label" => ClassKind::SmallThread,
-            Some('N') if numbered && self.class_key == "label" => ClassKind::Noise,
+            'T' if numbered && self.class_key == "label" => ClassKind::SmallThread,
+            'N' if numbered && self.class_key == "label" => ClassKind::Noise,
             _ => ClassKind::Campaign,
         }
     }

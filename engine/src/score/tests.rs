@@ -380,7 +380,7 @@ fn what_cannot_be_scored_is_said() {
             None,
         ),
         expect![[r#"
-            line 2: the id was labelled before
+            line 2: the id has another class already
         "#]],
     );
     check(
@@ -394,6 +394,27 @@ fn what_cannot_be_scored_is_said() {
         expect![[r#"
         incident i of the membership is missing
     "#]],
+    );
+}
+
+#[test]
+fn an_id_labelled_twice_alike_counts_once() {
+    let labels = "{\"id\":\"1\",\"attack\":\"a\"}\n{\"id\":\"1\",\"attack\":\"a\"}\n{\"id\":\"2\",\"attack\":null}\n{\"id\":\"2\",\"attack\":null}";
+    let scores = Case {
+        labels,
+        membership: "1 x -\n2 y -",
+        risks: None,
+        class: None,
+    }
+    .score()
+    .unwrap();
+    assert_eq!(
+        (
+            scores.alerts.total,
+            scores.alerts.in_campaigns,
+            scores.alerts.missing
+        ),
+        (2, 1, 0)
     );
 }
 
