@@ -94,10 +94,6 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
-fn not_built(module: &str) -> Failure {
-    Failure::input(format!("not built yet: engine::{module}"))
-}
-
 /// Reads the configuration; what is wrong or worth a look goes to standard error.
 fn load(args: &ConfigArgs, needs: Needs, output: &mut Output) -> Result<Loaded, Failure> {
     let layers = Layers::from_process(args.config.as_deref(), &args.set);

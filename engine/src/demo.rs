@@ -246,8 +246,7 @@ impl Observer for Watch {
     }
 }
 
-/// Leases come before the alerts of their moment, as the merge takes topics by name.
-const LEASES: &str = "a.leases";
+const LEASES: &str = "leases";
 const SHOWN_MAX: usize = 10;
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ fn play(
     let started = Instant::now();
     let mut last = None;
     while let Some(frame) = player.step().map_err(Failure::input)? {
+        // The first epochs bring leases alone.
+        if frame.alerts == 0 {
+            continue;
+        }
         screen.show(&frame, output.data()).map_err(written)?;
         pace(args, output, &frame, started);
         last = Some(frame);

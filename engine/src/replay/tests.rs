@@ -40,7 +40,7 @@ pub(super) fn alert(id: &str, tenant: &str) -> Alert {
         attacks: Vec::new(),
         entities: Vec::new(),
         correlation_hints: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
         provenance: Provenance::default(),
     }
 }
@@ -250,7 +250,9 @@ fn a_file_that_breaks_off_is_an_error_and_not_a_shorter_replay() {
     let case = Case::new(&[]);
     let path = case.folder.path().join("broken.gz");
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut encoder, record("a", 1, "h1").repeat(50).as_bytes()).unwrap();
+    encoder
+        .write_all(record("a", 1, "h1").repeat(50).as_bytes())
+        .unwrap();
     let mut bytes = encoder.finish().unwrap();
     bytes.truncate(bytes.len() / 2);
     std::fs::write(&path, bytes).unwrap();
