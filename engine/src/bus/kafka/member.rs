@@ -38,11 +38,11 @@ impl Member {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // The assigned partitions stay paused below, so what comes here is an error, which the context has logged.
-            let nothing = self.consumer.poll(left).is_none();
+            // The state topic is held, so what comes here is an error at most, and the context has logged it.
+            let _told = self.consumer.poll(left);
             let events = self.context.take_events();
             self.hold(&events);
-            if !events.is_empty() || (nothing && left.is_zero()) || left.is_zero() {
+            if !events.is_empty() || left.is_zero() {
                 return events;
             }
         }
