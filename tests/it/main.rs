@@ -8,4 +8,5 @@
 mod cli;
 mod kafka;
 mod replay;
+mod scenarios;
 mod tidy;

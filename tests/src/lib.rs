@@ -1,3 +1,4 @@
+//! What tests stand on: real brokers, the program, made-up traffic, scenarios in text,
 //! and the one way to say that a test did not run.
 //!
 //! Nothing depends on this crate.
@@ -14,6 +15,7 @@ mod wait;
 pub mod kafka;
 pub mod process;
 pub mod program;
+pub mod scenario;
 pub mod traffic;
 
 pub use skip::{data, skip};
