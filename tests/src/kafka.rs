@@ -186,7 +186,8 @@ impl Cluster {
         })
     }
 
-    fn java(&self, class: &str, log_level: &str) -> Command {
+    /// Returns a command that starts a program of Kafka's.
+    pub fn java(&self, class: &str, log_level: &str) -> Command {
         let mut command = Command::new("java");
         command
             .args([
