@@ -131,18 +131,21 @@ fn resolve_one(
         .identifiers
         .get("address")
         .and_then(|text| text.parse::<IpAddr>().ok());
-    let (mut sure, mut leased) = (true, None);
+    let (mut sure, mut renamed) = (true, None);
     if let (EntityKind::Ip, Some(address)) = (EntityKind::of(&mention.kind), address) {
         if stop.owns(address) {
             return None;
         }
         match leases.holder(address, time) {
-            Holder::Nobody => {}
-            Holder::Host(host) => leased = entity::named(EntityKind::Host.word(), host, []),
+            // A tenant that never told who holds an address has no better name for a machine: the address is one, weaker
+            // only by its fading. Where leases are known, an address without one may be anybody's.
+            Holder::Nobody if leases.is_empty() => renamed = as_strong(mention),
+            Holder::Nobody => sure = mention.key.is_some(),
+            Holder::Host(host) => renamed = entity::named(EntityKind::Host.word(), host, []),
             Holder::Ambiguous => sure = false,
         }
     }
-    let mention = leased.as_ref().unwrap_or(mention);
+    let mention = renamed.as_ref().unwrap_or(mention);
     if stop.holds(mention) || !has_room(entities, entities_max, mention) {
         return None;
     }
@@ -162,6 +165,19 @@ fn resolve_one(
         ..mention.clone()
     })?;
     Some((id, !(known && sure)))
+}
+
+/// Returns a mention without a strong key with its weak key as one.
+fn as_strong(mention: &Entity) -> Option<Entity> {
+    let key = mention
+        .weak_keys
+        .first()
+        .filter(|_| mention.key.is_none())?;
+    Some(Entity {
+        key: Some(key.clone()),
+        weak_keys: Vec::new(),
+        ..mention.clone()
+    })
 }
 
 /// Returns whether `mention` can be an entity of its own: it is known already, or there is room or room can be made.

@@ -59,6 +59,11 @@ impl Leases {
         }
     }
 
+    /// Returns whether no lease is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Returns who held `ip` at `time`.
     pub(crate) fn holder(&self, ip: IpAddr, time: i64) -> Holder<'_> {
         let Some(leases) = self.by_ip.get(&ip) else {
