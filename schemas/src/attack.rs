@@ -114,8 +114,9 @@ pub fn technique(id: &str) -> Option<&'static Technique> {
 
 /// Returns the attacks that an alert's tactics and techniques stand for, sorted, without duplicates, at most 64.
 ///
-/// A technique goes with those of the tactics it belongs to; where it belongs to none of them, it stands for each of
-/// its own tactics, [`AttackOrigin::Expanded`]. A tactic without technique stands alone. What is unknown is kept as given.
+/// A technique goes with those of the tactics it belongs to, and stands without one where it belongs to none of them.
+/// Where no known tactic is given, it stands for each of its own, [`AttackOrigin::Expanded`]. A tactic without technique
+/// stands alone. What is unknown is kept as given.
 pub fn attacks_of(tactics: &[impl AsRef<str>], techniques: &[impl AsRef<str>]) -> Vec<Attack> {
     let mut asserted: Vec<(String, AttackOrigin)> = tactics
         .iter()
@@ -204,6 +205,11 @@ fn add_technique(attacks: &mut Vec<Attack>, text: &str, asserted: &[(String, Att
         }
     }
     if attacks.len() > before {
+        return;
+    }
+    if asserted.iter().any(|(uid, _)| is_known(uid)) {
+        // The source had its say on tactics: none is added to what it said.
+        attacks.push(with_technique(known.uid));
         return;
     }
     attacks.extend(known.tactics.iter().map(|uid| Attack {

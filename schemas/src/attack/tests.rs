@@ -198,19 +198,40 @@ fn technique_alone_stands_for_each_of_its_tactics() {
             "TA0005/T1078 expanded",
         ],
     );
+    // A word that names no tactic tells nothing of the technique's.
+    check(
+        &["Mischief"],
+        &["T1003"],
+        &["Mischief/- asserted", "TA0006/T1003 expanded"],
+    );
+}
+
+#[test]
+fn technique_adds_no_tactic_to_those_the_source_named() {
     check(
         &["Impact"],
         &["T1003"],
-        &["TA0006/T1003 expanded", "TA0040/- asserted"],
+        &["-/T1003 asserted", "TA0040/- asserted"],
+    );
+    check(
+        &["Probing"],
+        &["T1003.001", "T1595"],
+        &["-/T1003.001 asserted", "TA0043/T1595 mapped"],
     );
 }
 
 #[test]
 fn revoked_technique_is_replaced() {
     check(
+        &["Defense Impairment"],
+        &["T1562"],
+        &["TA0112/T1685 asserted"],
+    );
+    // Its replacement left the tactic that the source still names.
+    check(
         &["Defense Evasion"],
         &["T1562"],
-        &["TA0005/- asserted", "TA0112/T1685 expanded"],
+        &["-/T1685 asserted", "TA0005/- asserted"],
     );
 }
 
