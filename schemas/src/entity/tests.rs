@@ -685,6 +685,21 @@ fn web_addresses_have_one_spelling() {
     check(url("evil.example/a"), "url: ~url:http://evil.example/a");
     check(url("/a/b"), "url: -");
     check(url("javascript:alert(1)"), "url: -");
+    // No better known than the host it is on.
+    check(
+        url("http://[2001:4860::8]/a"),
+        "url: url:http://[2001:4860::8]/a",
+    );
+    check(url("http://10.0.0.5/a"), "url: ~url:http://10.0.0.5/a");
+    check(url("http://intranet/a"), "url: ~url:http://intranet/a");
+    for own in [
+        "http://localhost/a",
+        "http://127.0.0.1:8080/a",
+        "http://[::1]/",
+        "127.0.0.1/a",
+    ] {
+        check(url(own), "url: -");
+    }
     check(url(""), "nothing");
 }
 

@@ -9,20 +9,26 @@ use super::{Entity, EntityKind};
 
 /// Makes the entity of a web address; none when nothing is left.
 ///
-/// Defanged text (`hxxp`, `[.]`) is read as what it stands for. Strong: an address with scheme and host, without
-/// fragment, credentials and default port. Weak: one without scheme.
+/// Defanged text (`hxxp`, `[.]`) is read as what it stands for. The key has no fragment, credentials and default port.
+/// It is as strong as that of its host: weak for a private address and a single label, none for `localhost`. An address
+/// without scheme is weak.
 #[must_use]
 pub fn url(text: &str) -> Option<Entity> {
     let text = with_scheme(&refanged(&usable(Some(text))?));
     if let Some(canonical) = canonical_url(&text) {
         let mut entity = Entity::new(EntityKind::Url, &canonical).identified("url", &canonical);
-        entity.add_key(format!("url:{canonical}"));
+        match host_of(&canonical) {
+            Some(host) if host.has_strong_key() => entity.add_key(format!("url:{canonical}")),
+            Some(host) if host.has_key() => entity.add_weak_key(format!("url:{canonical}")),
+            Some(_) | None => {}
+        }
         return Some(entity);
     }
     let mut entity = Entity::new(EntityKind::Url, &text).identified("url", &text);
     let domain = text.split(['/', '?', '#']).next().unwrap_or_default();
     if domain.contains('.')
         && let Some(canonical) = canonical_url(&format!("http://{text}"))
+        && host_of(&canonical).is_some_and(|host| host.has_key())
     {
         entity.add_weak_key(format!("url:{canonical}"));
     }
@@ -195,6 +201,11 @@ fn canonical_url_once(text: &str) -> Option<String> {
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     Some(url.into())
+}
+
+/// Returns the entity of the host that an address in its one spelling is on.
+fn host_of(canonical: &str) -> Option<Entity> {
+    dns(Url::parse(canonical).ok()?.host_str()?)
 }
 
 fn mail_address(text: &str) -> String {
