@@ -50,7 +50,8 @@ pub(crate) fn decode(record: &Record<'_>) -> Result<Alert, DecodeError> {
     let from_subscription = frame.tenant.is_none_or(Node::blank);
     let mut alert = record.alert(Format::DefenderCloud, frame)?;
     if from_subscription && let Some((field, subscription)) = spelling.subscription(&identifiers)? {
-        alert.tenant = record.own_tenant(field, subscription)?;
+        // Azure's ids are the same in any case.
+        alert.tenant = record.own_tenant(field, &subscription.to_ascii_lowercase())?;
     }
     if let Some(changed) = spelling.changed()? {
         alert.revision = changed.millis();
