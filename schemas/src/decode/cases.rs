@@ -193,6 +193,31 @@ fn ocsf_far_end_of_a_connection_is_a_name_and_the_near_end_a_host() {
 }
 
 #[test]
+fn ocsf_end_of_a_connection_may_be_a_domain_alone() {
+    let record = r#"{"class_uid":2004,"time":1772442900000,"finding_info":{"uid":"f"},"evidences":[
+        {"dst_endpoint":{"domain":"far.example"}}]}"#;
+    let entities = alert(record).entities;
+    let keys: Vec<_> = entities
+        .iter()
+        .map(|entity| entity.key.as_deref())
+        .collect();
+    assert_eq!(keys, [Some("dns:far.example")]);
+}
+
+#[test]
+fn wazuh_agents_of_one_number_in_clusters_of_one_name_are_two_hosts() {
+    let key = |name: &str| {
+        let record = format!(
+            r#"{{"id":"1","timestamp":"2026-03-02T09:15:00Z","rule":{{"id":"1","level":3}},"manager":{{"name":"m"}},
+                "cluster":{{"name":"wazuh"}},"agent":{{"id":"001","name":"{name}"}}}}"#
+        );
+        alert(&record).entities.remove(0).key.unwrap()
+    };
+    assert_ne!(key("web1"), key("mail1"));
+    assert_eq!(key("web1"), "host:agent:wazuh%40wazuh%40web1:001");
+}
+
+#[test]
 fn wazuh_collector_of_forwarded_events_is_an_observer() {
     let record = r#"{"id":"1","timestamp":"2026-03-02T09:15:00Z","rule":{"id":"1","level":3},"manager":{"name":"m"},
         "agent":{"id":"009","name":"collector"},"data":{"win":{"system":{"computer":"dc1.northwind.example",

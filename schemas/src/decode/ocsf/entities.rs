@@ -148,14 +148,14 @@ impl<'a> Collector<'a> {
         let found = address(endpoint);
         let class = found.as_ref().and_then(Entity::address).map(ip_class);
         let is_ours = endpoint.has("uid") || endpoint.has("instance_uid");
-        if is_ours || class != Some(IpClass::Global) {
-            self.add_device(endpoint, role);
-            return;
-        }
-        self.entities.add(found, role, None);
-        let name = endpoint
-            .text("hostname")
-            .or_else(|| endpoint.text("domain"));
+        let domain = endpoint.text("domain");
+        let name = if is_ours || class != Some(IpClass::Global) {
+            let machine = self.add_device(endpoint, role);
+            domain.filter(|_| machine.is_none())
+        } else {
+            self.entities.add(found, role, None);
+            endpoint.text("hostname").or(domain)
+        };
         let name = name.and_then(|name| dns(&name));
         self.entities.add(name, role, None);
     }

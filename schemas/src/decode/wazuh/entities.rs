@@ -53,9 +53,12 @@ impl Collector {
         } else {
             EntityRole::Target
         };
-        // Agents are numbered by their manager, and by all managers of a cluster together.
+        // Agents are numbered by their manager, and by all managers of a cluster together. Clusters that were not
+        // named share one name and the first numbers: the agent's own name tells them apart.
         let manager = text("cluster.name").or_else(|| text("manager.name"));
-        let vendor = manager.map_or_else(|| "wazuh".to_owned(), |name| format!("wazuh@{name}"));
+        let scope = [Some(Cow::Borrowed("wazuh")), manager, name.clone()];
+        let scope: Vec<_> = scope.into_iter().flatten().collect();
+        let vendor = scope.join("@");
         let agent = id.as_deref().filter(|_| !is_manager);
         let agent = host(&HostFields {
             hostname: name.as_deref(),
