@@ -23,19 +23,35 @@ const REVIEWED: &[(&str, usize)] = &[
         "ocsf/Okta_v1.3.0_System_Logs_Detection_Finding_detection_finding.ocsf",
         0,
     ),
+    ("suricata-eve-first-org-conf-2015.ndjson", 0),
     ("suricata-eve-first-org-conf-2015.ndjson", 1),
     ("suricata-eve-first-org-conf-2015.ndjson", 4),
     ("suricata-eve-first-org-conf-2015.ndjson", 6),
+    ("suricata-eve-first-org-conf-2015.ndjson", 15),
+    ("suricata-eve-first-org-conf-2015.ndjson", 31),
+    ("suricata-eve-first-org-conf-2015.ndjson", 32),
     ("suricata-eve-first-org-conf-2015.ndjson", 33),
+    ("suricata-eve-first-org-conf-2015.ndjson", 45),
+    ("suricata-eve-first-org-conf-2015.ndjson", 50),
+    ("suricata-eve-first-org-conf-2015.ndjson", 71),
     ("suricata-eve-first-org-conf-2015.ndjson", 98),
+    ("suricata-eve-first-org-conf-2015.ndjson", 115),
     ("suricata-eve-first-org-conf-2015.ndjson", 128),
     ("suricata-eve-first-org-conf-2015.ndjson", 129),
+    ("suricata-eve-honeypot-2018.ndjson", 0),
     ("suricata-eve-honeypot-2018.ndjson", 9),
     ("suricata-eve-wrccdc-2018.ndjson", 0),
+    ("suricata-eve-wrccdc-2018.ndjson", 7),
+    ("suricata-eve-wrccdc-2018.ndjson", 13),
     ("suricata-eve-wrccdc-2018.ndjson", 24),
     ("suricata-eve-wrccdc-2018.ndjson", 25),
     ("suricata-eve-wrccdc-2018.ndjson", 94),
+    ("suricata-eve-wrccdc-2018.ndjson", 120),
     ("suricata-eve-wrccdc-2018.ndjson", 122),
+    ("suricata-eve-wrccdc-2018.ndjson", 125),
+    ("suricata-eve-wrccdc-2018.ndjson", 130),
+    ("suricata-eve-wrccdc-2018.ndjson", 150),
+    ("suricata-eve-wrccdc-2018.ndjson", 155),
 ];
 
 /// The first 16 hex digits of the SHA-256 of each alert's JSON. A change here is a change to review.
@@ -66,19 +82,35 @@ fn reviewed_alerts_have_not_changed() {
     expect_test::expect![[r#"
         3379ac7d7c23d612 ocsf/AWS_v1.1.0_Security_Hub_Detection_Finding_sechub-guardduty.ocsf 0
         e688cf1e6eda4c6d ocsf/Okta_v1.3.0_System_Logs_Detection_Finding_detection_finding.ocsf 0
+        2f02064046aa6e3b suricata-eve-first-org-conf-2015.ndjson 0
         8b1f4942689d2354 suricata-eve-first-org-conf-2015.ndjson 1
         69faa2caa28773f9 suricata-eve-first-org-conf-2015.ndjson 4
         9646d58b2629d0a5 suricata-eve-first-org-conf-2015.ndjson 6
+        1a3df04b12543b89 suricata-eve-first-org-conf-2015.ndjson 15
+        6dd1099a6d47a6fe suricata-eve-first-org-conf-2015.ndjson 31
+        db8f8f0d9c84afe2 suricata-eve-first-org-conf-2015.ndjson 32
         5fc7f70a02d6c9a8 suricata-eve-first-org-conf-2015.ndjson 33
+        192199810cfe1c30 suricata-eve-first-org-conf-2015.ndjson 45
+        72890354bfe1d07f suricata-eve-first-org-conf-2015.ndjson 50
+        1598faab21c9bc00 suricata-eve-first-org-conf-2015.ndjson 71
         6982522564cfa0fe suricata-eve-first-org-conf-2015.ndjson 98
+        cb8e54743c7243e4 suricata-eve-first-org-conf-2015.ndjson 115
         ceed9522bd3c59a3 suricata-eve-first-org-conf-2015.ndjson 128
         3b0387bc7d4be013 suricata-eve-first-org-conf-2015.ndjson 129
+        c2fa916d388a969f suricata-eve-honeypot-2018.ndjson 0
         87b1c87ccd4b4eba suricata-eve-honeypot-2018.ndjson 9
         8f937e7cdb98482b suricata-eve-wrccdc-2018.ndjson 0
+        0544e1592be42dd2 suricata-eve-wrccdc-2018.ndjson 7
+        dbb48914568b0983 suricata-eve-wrccdc-2018.ndjson 13
         763d4d5090a7e646 suricata-eve-wrccdc-2018.ndjson 24
-        7c995fcc04fc669c suricata-eve-wrccdc-2018.ndjson 25
+        0eb58bd0fe3923ea suricata-eve-wrccdc-2018.ndjson 25
         ff3a19e9560ba0ae suricata-eve-wrccdc-2018.ndjson 94
+        3b379321c2b2a8f8 suricata-eve-wrccdc-2018.ndjson 120
         9607253a6cfceb60 suricata-eve-wrccdc-2018.ndjson 122
+        39c79003a8cc57d2 suricata-eve-wrccdc-2018.ndjson 125
+        fda25c226b5d0dc1 suricata-eve-wrccdc-2018.ndjson 130
+        06608270e47071bc suricata-eve-wrccdc-2018.ndjson 150
+        8fa55519f351b604 suricata-eve-wrccdc-2018.ndjson 155
     "#]]
     .assert_eq(&digests);
 }
