@@ -140,6 +140,23 @@ pub struct Stats {
     pub entities: u64,
 }
 
+impl std::iter::Sum for Stats {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            promoted: a.promoted + b.promoted,
+            merged: a.merged + b.merged,
+            merges_refused: a.merges_refused + b.merges_refused,
+            sealed: a.sealed + b.sealed,
+            threads_dropped: a.threads_dropped + b.threads_dropped,
+            evicted_by_bound: a.evicted_by_bound + b.evicted_by_bound,
+            entities_merged: a.entities_merged + b.entities_merged,
+            episodes: a.episodes + b.episodes,
+            threads: a.threads + b.threads,
+            entities: a.entities + b.entities,
+        })
+    }
+}
+
 impl Fusion {
     /// Creates the empty state of `tenant`.
     #[must_use]

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use correlators::Placement;
+use correlators::{Placement, Stats};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use schemas::alert::Severity;
-use schemas::decode::Reason;
+use schemas::decode::{Reason, WARNINGS};
 use schemas::incident::{Incident, IncidentActivity, IncidentStatus};
 use schemas::time::Timestamp;
 
@@ -63,9 +63,16 @@ list! {
     ALERTS_LATE = Counter "fusor_alerts_late_total", "Alerts that came after the watermark had passed them, by topic.";
     ALERTS_DEDUPLICATED = Counter "fusor_alerts_deduplicated_total", "Alerts that had been seen before.";
     ALERTS_UPDATED = Counter "fusor_alerts_updated_total", "Alerts that were a higher revision of one seen before.";
+    ALERT_WARNINGS = Counter "fusor_alert_warnings_total", "Alerts whose record was odd, by warning.";
     BINDINGS_CONSUMED = Counter "fusor_bindings_consumed_total", "Address bindings applied and committed.";
     INCIDENTS_EMITTED = Counter "fusor_incidents_emitted_total", "Incident revisions committed, by change.";
     INCIDENTS_OPEN = Gauge "fusor_incidents_open", "Open incidents this process published, by severity.";
+    TENANTS = Gauge "fusor_tenants", "Tenants with state.";
+    GRAPH_EPISODES = Gauge "fusor_graph_episodes", "Live episodes: alerts and their repeats.";
+    GRAPH_THREADS = Gauge "fusor_graph_threads", "Live threads: linked episodes, published or not.";
+    GRAPH_ENTITIES = Gauge "fusor_graph_entities", "Known entities.";
+    GRAPH_EVICTIONS = Counter "fusor_graph_evictions_total", "Threads dropped, by reason: idle, or the bound on episodes.";
+    OVERMERGE_GUARD = Counter "fusor_overmerge_guard_total", "Merges that a bound forbade and incidents it closed, by guard.";
     FUSE_DURATION = Histogram "fusor_fuse_duration_seconds", "Time from the start of an epoch's poll until it is ready to be committed.";
     COMMIT_DURATION = Histogram "fusor_commit_duration_seconds", "Time of one transaction that was committed.";
     LATENCY = Histogram "fusor_end_to_end_latency_seconds", "Time from a record's append at the broker until its epoch was committed.";
@@ -99,6 +106,11 @@ impl CommitFailure {
 
 /// What a revision is, as its metric says it.
 const CHANGES: [&str; 5] = ["created", "updated", "closed", "merged", "reopened"];
+
+/// Why a thread was dropped.
+const EVICTIONS: [&str; 2] = ["idle", "capacity"];
+/// What keeps incidents from growing into each other.
+const GUARDS: [&str; 2] = ["merge_refused", "sealed"];
 
 /// Every reason a record can be refused for.
 const REASONS: [&str; 10] = [
@@ -178,6 +190,10 @@ fn describe() {
     for failure in CommitFailure::ALL {
         counter!(COMMIT_FAILURES, "outcome" => failure.word()).absolute(0);
     }
+    for warning in WARNINGS {
+        counter!(ALERT_WARNINGS, "warning" => warning).absolute(0);
+    }
+    state(std::iter::empty());
     incidents_forgotten();
     shards(0);
 }
@@ -210,6 +226,27 @@ pub(crate) fn commit_failed(failure: CommitFailure) {
 /// The number of shards changed.
 pub(crate) fn shards(count: usize) {
     gauge!(SHARDS).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// What the shards hold and what happened to it, each with its number of tenants.
+pub(crate) fn state(shards: impl Iterator<Item = (usize, Stats)>) {
+    let (tenants, stats): (Vec<usize>, Vec<Stats>) = shards.unzip();
+    let stats: Stats = stats.into_iter().sum();
+    for (name, value) in [
+        (TENANTS, count(tenants.into_iter().sum())),
+        (GRAPH_EPISODES, stats.episodes),
+        (GRAPH_THREADS, stats.threads),
+        (GRAPH_ENTITIES, stats.entities),
+    ] {
+        gauge!(name).set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
+    }
+    let idle = stats.threads_dropped.saturating_sub(stats.evicted_by_bound);
+    for (reason, value) in EVICTIONS.into_iter().zip([idle, stats.evicted_by_bound]) {
+        counter!(GRAPH_EVICTIONS, "reason" => reason).absolute(value);
+    }
+    for (guard, value) in GUARDS.into_iter().zip([stats.merges_refused, stats.sealed]) {
+        counter!(OVERMERGE_GUARD, "guard" => guard).absolute(value);
+    }
 }
 
 /// A shard's watermark moved.
@@ -267,6 +304,7 @@ fn is_open(incident: &Incident) -> bool {
 pub(crate) struct Counts {
     sources: BTreeMap<Arc<str>, SourceCounts>,
     reasons: BTreeMap<&'static str, u64>,
+    warnings: BTreeMap<&'static str, u64>,
     duplicates: u64,
     updates: u64,
     bindings: u64,
@@ -295,6 +333,11 @@ impl Counts {
         match disposition {
             Disposition::Alerts(alerts, placements) => {
                 source.alerts += count(alerts.len());
+                for warning in alerts.iter().flat_map(|alert| &alert.provenance.warnings) {
+                    if let Some(word) = WARNINGS.into_iter().find(|word| word == warning) {
+                        *self.warnings.entry(word).or_default() += 1;
+                    }
+                }
                 for placement in placements {
                     match placement {
                         Placement::Placed { late, .. } => source.late += u64::from(*late),
@@ -318,6 +361,9 @@ impl Counts {
         for (reason, count) in self.reasons {
             counter!(ALERTS_REJECTED, "reason" => reason).increment(count);
             counter!(DLQ_RECORDS, "reason" => reason).increment(count);
+        }
+        for (warning, count) in self.warnings {
+            counter!(ALERT_WARNINGS, "warning" => warning).increment(count);
         }
         counter!(ALERTS_DEDUPLICATED).increment(self.duplicates);
         counter!(ALERTS_UPDATED).increment(self.updates);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use correlators::{Fusion, Output, Placement, Settings};
+use correlators::{Fusion, Output, Placement, Settings, Stats};
 use schemas::alert::Alert;
 use schemas::binding::Binding;
 use schemas::incident::Incident;
@@ -137,6 +137,13 @@ impl Shard {
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
         self.clock.watermark()
+    }
+
+    /// Returns the number of tenants, and what happened to their states and is held in them, summed up.
+    #[must_use]
+    pub fn stats(&self) -> (usize, Stats) {
+        let tenants = &self.tenants.fusions;
+        (tenants.len(), tenants.iter().map(Fusion::stats).sum())
     }
 
     /// Takes in a record of one of the shard's lanes.

@@ -371,6 +371,7 @@ impl<B: Bus> Worker<B> {
         for (shard, state) in &self.shards {
             metrics::watermark(*shard, state.watermark());
         }
+        metrics::state(self.shards.values().map(Shard::stats));
     }
 }
 

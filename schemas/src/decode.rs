@@ -28,6 +28,22 @@ use crate::alert::Alert;
 /// The tenant of an alert that names none.
 pub const DEFAULT_TENANT: &str = "default";
 
+/// Every word that `provenance.warnings` of an alert can hold: what was odd about its record.
+pub const WARNINGS: [&str; 12] = [
+    "cyclic_reference",
+    "dangling_reference",
+    "deep_reference",
+    "duplicate_id",
+    "end_before_start",
+    "entities_cut",
+    "members_cut",
+    "out_of_range",
+    "unknown_tactic",
+    "unknown_word",
+    "unusable_entity",
+    "values_cut",
+];
+
 /// The formats a record can be in.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Format {

@@ -143,8 +143,9 @@ pub(crate) fn label(alert: &mut Alert, name: &str, text: Option<Cow<'_, str>>) {
     }
 }
 
-/// Notes something odd about a record, once.
+/// Notes something odd about a record, once: a word of [`WARNINGS`](super::WARNINGS).
 pub(crate) fn warn(alert: &mut Alert, word: &str) {
+    debug_assert!(super::WARNINGS.contains(&word), "{word}");
     let warnings = &mut alert.provenance.warnings;
     if !warnings.iter().any(|known| known == word) {
         warnings.push(word.to_owned());
