@@ -205,6 +205,19 @@ fn ocsf_end_of_a_connection_may_be_a_domain_alone() {
 }
 
 #[test]
+fn ocsf_device_known_by_its_arn_is_the_instance() {
+    let record = r#"{"class_uid":2004,"time":1772442900000,"finding_info":{"uid":"f"},
+        "device":{"uid":"arn:aws:ec2:us-east-1:111122223333:instance/i-0abc"},
+        "resources":[{"uid":"arn:aws:ec2:us-east-1:111122223333:instance/i-0abc"}]}"#;
+    let entities = alert(record).entities;
+    let keys: Vec<_> = entities
+        .iter()
+        .map(|entity| entity.key.as_deref())
+        .collect();
+    assert_eq!(keys, [Some("host:agent:aws:i-0abc")]);
+}
+
+#[test]
 fn wazuh_agents_of_one_number_in_clusters_of_one_name_are_two_hosts() {
     let key = |name: &str| {
         let record = format!(

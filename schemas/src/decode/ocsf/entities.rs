@@ -119,14 +119,20 @@ impl<'a> Collector<'a> {
         let (hostname, name, domain) = (text("hostname"), text("name"), text("domain"));
         let (uid, instance, mac) = (text("uid"), text("instance_uid"), text("mac"));
         let dotted = domain.as_deref().is_some_and(|domain| domain.contains('.'));
-        let uid = uid.as_deref().filter(|uid| !is_sid(uid));
+        // A machine of AWS may have its ARN for an id.
+        let ec2 = uid
+            .as_deref()
+            .and_then(|uid| uid.strip_prefix("arn:")?.split_once(":instance/"));
+        let uid = uid.as_deref().filter(|uid| ec2.is_none() && !is_sid(uid));
         let provider = self.provider.as_deref().unwrap_or(&self.product);
         let fields = HostFields {
             hostname: hostname.as_deref().or(name.as_deref()),
             dns_domain: domain.as_deref().filter(|_| dotted),
             nt_domain: domain.as_deref().filter(|_| !dotted),
             agent: uid.map(|uid| (self.product.as_ref(), uid)),
-            instance: instance.as_deref().map(|id| (provider, id)),
+            instance: ec2
+                .map(|(_, id)| ("aws", id))
+                .or_else(|| Some((provider, instance.as_deref()?))),
             mac: mac.as_deref(),
             ..HostFields::default()
         };
