@@ -3,12 +3,14 @@
 //! Strong keys of one mention become aliases of one entity, but only one to one: an entity never gets two keys of the
 //! same scheme (two SIDs, two DNS names), so a wrong record cannot pull a whole directory into one entity.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use schemas::entity::Entity;
 
 use crate::entity::{EntityId, EntityState};
 use crate::interner::Lookup;
+use crate::limits::Limits;
+use crate::settings::Background;
 
 /// Strong keys an entity can have; one a scheme.
 const KEYS_MAX: usize = 8;
@@ -30,8 +32,8 @@ pub(crate) struct Entities {
     by_weak_key: Lookup<Box<str>, WeakKey>,
     slots: Vec<Option<Box<EntityState>>>,
     free: Vec<EntityId>,
-    /// Entities by the hour they were last seen in; an entry may be out of date.
-    by_hour: BTreeMap<i64, Vec<EntityId>>,
+    /// Entities that no live episode names, by the hour they were last seen in.
+    idle: BTreeSet<(i64, EntityId)>,
     live: usize,
 }
 
@@ -67,12 +69,11 @@ impl Entities {
         })
     }
 
-    /// Returns the entity that the strong keys of `mention` name, new or known, and the pairs that turned out to be one.
-    /// The caller must rewrite what refers to a `gone` id, and then call [`Self::absorb`].
-    pub(crate) fn strong(&mut self, mention: &Entity, same: &mut Vec<Same>) -> EntityId {
+    /// Returns the entity that the strong keys of `mention` name, new or known, and another that it turned out to be.
+    /// The caller must rewrite what refers to the `gone` id, and then call [`Self::absorb`].
+    pub(crate) fn strong(&mut self, mention: &Entity) -> (EntityId, Option<Same>) {
         let keys = || mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
-        let known = keys().find_map(|key| self.by_key.get(key.as_str()).copied());
-        let id = known.unwrap_or_else(|| self.create(mention));
+        let id = self.known(mention).unwrap_or_else(|| self.create(mention));
         if let Some(entity) = self.get_mut(id) {
             entity.weak_only = false;
         }
@@ -89,8 +90,22 @@ impl Entities {
         for key in mention.weak_keys.iter().take(KEYS_MAX) {
             self.bind_weak(key, id);
         }
-        same.extend(merge);
-        merge.map_or(id, |pair| pair.kept)
+        (merge.map_or(id, |pair| pair.kept), merge)
+    }
+
+    /// Returns the entity of the first known key. One that has another key of the first key's scheme is someone else.
+    fn known(&self, mention: &Entity) -> Option<EntityId> {
+        let first = mention.key.as_deref()?;
+        if let Some(id) = self.by_key.get(first) {
+            return Some(*id);
+        }
+        let mut others = mention.alt_keys.iter().take(KEYS_MAX - 1);
+        others.find_map(|key| {
+            let id = self.by_key.get(key.as_str()).copied()?;
+            let mut keys = self.get(id)?.keys();
+            keys.all(|known| scheme(known) != scheme(first))
+                .then_some(id)
+        })
     }
 
     /// Returns the entity a weak key names and whether it names it for sure: a known entity when only one was ever seen
@@ -116,11 +131,22 @@ impl Entities {
         Some((id, false))
     }
 
-    /// Adds to `kept` what is known of `gone` and forgets `gone`.
-    pub(crate) fn absorb(&mut self, pair: Same, half_life_ms: i64, thread_half_life_ms: i64) {
+    /// Adds to `kept` what is known of `gone` and forgets `gone`; `live` episodes that named only `gone` name `kept` now.
+    pub(crate) fn absorb(
+        &mut self,
+        pair: Same,
+        live: u32,
+        background: &Background,
+        limits: &Limits,
+    ) {
+        let half_life_ms = background.half_life_ms;
+        for _ in 0..live {
+            self.hold(pair.kept);
+        }
         let Some(gone) = self.slots.get_mut(index(pair.gone)).and_then(Option::take) else {
             return;
         };
+        self.idle.remove(&(gone.last_hour, pair.gone));
         self.free.push(pair.gone);
         self.live -= 1;
         for key in std::iter::once(&gone.name.key).chain(&gone.name.aliases) {
@@ -141,7 +167,8 @@ impl Entities {
         kept.episodes_rate.merge(&gone.episodes_rate, half_life_ms);
         kept.novel_rate.merge(&gone.novel_rate, half_life_ms);
         kept.threads_rate
-            .merge(&gone.threads_rate, thread_half_life_ms);
+            .merge(&gone.threads_rate, background.thread_half_life_ms);
+        kept.weak_only &= gone.weak_only;
         for (rule, rate) in gone.rules {
             match kept.rules.binary_search_by_key(&rule, |(known, _)| *known) {
                 Ok(at) => {
@@ -152,11 +179,18 @@ impl Entities {
                 Err(at) => kept.rules.insert(at, (rule, rate)),
             }
         }
+        kept.keep_rules(limits.rules_at_entity);
         kept.ring = merged(&kept.ring, &gone.ring);
+        kept.keep_ring(limits.ring);
         kept.episodes = merged(&kept.episodes, &gone.episodes);
         kept.threads.extend(gone.threads);
         kept.threads.sort_unstable();
         kept.threads.dedup();
+        let beyond = kept
+            .threads
+            .len()
+            .saturating_sub(usize::try_from(limits.ring_threads).unwrap_or(usize::MAX));
+        kept.threads.drain(..beyond);
         for (neighbour, time) in gone.fan {
             kept.meet(neighbour, time);
         }
@@ -171,53 +205,54 @@ impl Entities {
         let Some(entity) = self.get_mut(id) else {
             return;
         };
-        if entity.last_hour < hour {
+        let before = entity.last_hour;
+        if before < hour {
             entity.last_hour = hour;
-            self.by_hour.entry(hour).or_default().push(id);
+            if self.idle.remove(&(before, id)) {
+                self.idle.insert((hour, id));
+            }
+        }
+    }
+
+    /// Notes that one more live episode names `id`: it is not forgotten until that is released.
+    pub(crate) fn hold(&mut self, id: EntityId) {
+        let Some(entity) = self.get_mut(id) else {
+            return;
+        };
+        entity.live = entity.live.saturating_add(1);
+        let seen = entity.last_hour;
+        if entity.live == 1 {
+            self.idle.remove(&(seen, id));
+        }
+    }
+
+    /// Notes that one live episode less names `id`.
+    pub(crate) fn release(&mut self, id: EntityId) {
+        let Some(entity) = self.get_mut(id) else {
+            return;
+        };
+        entity.live = entity.live.saturating_sub(1);
+        let seen = entity.last_hour;
+        if entity.live == 0 {
+            self.idle.insert((seen, id));
         }
     }
 
     /// Forgets entities that were last seen before `time` and that no live episode names.
     pub(crate) fn forget_before(&mut self, time: i64) {
         let limit = time.div_euclid(HOUR_MS);
-        while let Some(entry) = self.by_hour.first_entry()
-            && *entry.key() < limit
-        {
-            let hour = *entry.key();
-            for id in entry.remove() {
-                let Some(entity) = self.get(id) else { continue };
-                if entity.last_hour != hour {
-                    continue;
-                }
-                if entity.live > 0 {
-                    self.by_hour.entry(limit).or_default().push(id);
-                    if let Some(entity) = self.get_mut(id) {
-                        entity.last_hour = limit;
-                    }
-                } else {
-                    self.forget(id);
-                }
-            }
+        while self.idle.first().is_some_and(|(hour, _)| *hour < limit) {
+            self.forget_one();
         }
     }
 
     /// Forgets the longest unseen entity that no live episode names; returns whether there was one.
     pub(crate) fn forget_one(&mut self) -> bool {
-        let hours: Vec<i64> = self.by_hour.keys().copied().take(64).collect();
-        for hour in hours {
-            let Some(ids) = self.by_hour.get(&hour) else {
-                continue;
-            };
-            let found = ids.iter().copied().find(|id| {
-                self.get(*id)
-                    .is_some_and(|e| e.live == 0 && e.last_hour == hour)
-            });
-            if let Some(id) = found {
-                self.forget(id);
-                return true;
-            }
-        }
-        false
+        let Some((_, id)) = self.idle.pop_first() else {
+            return false;
+        };
+        self.forget(id);
+        true
     }
 
     fn forget(&mut self, id: EntityId) {
@@ -327,3 +362,6 @@ fn scheme(key: &str) -> &str {
 fn index(id: EntityId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

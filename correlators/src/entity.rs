@@ -137,6 +137,18 @@ impl EntityState {
         }
     }
 
+    /// Forgets the rules of the lowest numbers beyond `max`.
+    pub(crate) fn keep_rules(&mut self, max: u32) {
+        let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
+        self.rules.drain(..self.rules.len().saturating_sub(max));
+    }
+
+    /// Forgets the oldest novel episodes beyond `max`.
+    pub(crate) fn keep_ring(&mut self, max: u32) {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.ring.drain(..self.ring.len().saturating_sub(max));
+    }
+
     /// Returns the count of `rule` here.
     pub(crate) fn rule_value(&self, rule: RuleId, time: i64, half_life_ms: i64) -> u64 {
         let at = self

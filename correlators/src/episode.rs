@@ -132,22 +132,23 @@ impl Episode {
         }
         self.mentions.sort_unstable();
         self.mentions.dedup_by_key(|mention| mention.entity);
-        let links = self
-            .links
-            .iter_mut()
-            .flat_map(|link| &mut link.terms)
-            .filter_map(|term| term.entity.as_mut());
         let roles = self.roles.iter_mut().map(|(entity, _)| entity);
-        for entity in links
-            .chain(roles)
-            .chain(&mut self.source)
-            .chain(&mut self.target)
-        {
+        for entity in roles.chain(&mut self.source).chain(&mut self.target) {
             if *entity == gone {
                 *entity = kept;
             }
         }
         new
+    }
+
+    /// The same for what its links rest on.
+    pub(crate) fn unite_links(&mut self, Same { gone, kept }: Same) {
+        let terms = self.links.iter_mut().flat_map(|link| &mut link.terms);
+        for entity in terms.filter_map(|term| term.entity.as_mut()) {
+            if *entity == gone {
+                *entity = kept;
+            }
+        }
     }
 
     /// Returns the milliseconds between this episode and the span from `start` to `end`; 0 where they overlap.

@@ -1,9 +1,13 @@
 //! Forgetting: state that nothing can reach any more, and what must go where a bound is reached.
 
 use crate::fusion::Fusion;
+use crate::identity::Mention;
+use crate::thread::Thread;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// Episodes that are gone and still listed at an entity, besides as many as are live.
+const INDEX_SLACK: usize = 16;
 
 impl Fusion {
     /// Drops what has idled out by the start of the watermark's hour. Whole hours, so that it does not matter how often time
@@ -16,10 +20,12 @@ impl Fusion {
         let new_day = hour.div_euclid(24) > self.swept_hour.div_euclid(24);
         self.swept_hour = hour;
         let now = hour.saturating_mul(HOUR_MS);
-        while let Some((expires, thread)) = self.expiry.first().copied()
-            && expires < now
+        while self
+            .expiry
+            .first()
+            .is_some_and(|(expires, _)| *expires < now)
         {
-            self.drop_thread(thread);
+            self.drop_first();
         }
         let limits = &self.settings.limits;
         let (entity_idle, uid_life) = (limits.entity_idle_ms, limits.warm_idle_ms);
@@ -58,22 +64,30 @@ impl Fusion {
             .unwrap_or(usize::MAX)
             .max(1);
         while self.episodes.len() >= max {
-            let Some((_, thread)) = self.expiry.first().copied() else {
+            // What the alert at hand changed becomes a revision before it can go.
+            self.settle(self.now);
+            if !self.drop_first() {
                 return;
-            };
+            }
             self.stats.evicted_by_bound += 1;
-            self.drop_thread(thread);
         }
     }
 
-    fn drop_thread(&mut self, number: u64) {
-        let Some(thread) = self.threads.remove(number) else {
-            return;
+    /// Drops the thread that has been queued for it the longest; returns whether there was one.
+    fn drop_first(&mut self) -> bool {
+        let Some((_, number)) = self.expiry.pop_first() else {
+            return false;
         };
-        self.expiry.remove(&(thread.expires, number));
+        if let Some(thread) = self.threads.remove(number) {
+            self.drop_thread(number, &thread);
+        }
+        true
+    }
+
+    fn drop_thread(&mut self, number: u64, thread: &Thread) {
         // What was changed in this epoch is still published, as it was when it changed.
         if self.changed.remove(&number)
-            && let Some(record) = self.render(&thread)
+            && let Some(record) = self.render(thread)
         {
             self.finished.push_back(record);
         }
@@ -82,7 +96,6 @@ impl Fusion {
                 state.threads.retain(|known| *known != number);
             }
         }
-        self.sealed.remove(&number);
         for episode in &thread.episodes {
             self.drop_episode(*episode);
         }
@@ -97,14 +110,13 @@ impl Fusion {
             let Some(state) = self.entities.get_mut(mention.entity) else {
                 continue;
             };
-            state.live = state.live.saturating_sub(1);
-            while state
-                .episodes
-                .front()
-                .is_some_and(|front| self.episodes.get(*front).is_none())
-            {
-                state.episodes.pop_front();
+            // Rewritten when half is gone: each entry costs a constant, however long its neighbours stay.
+            if state.episodes.len() > INDEX_SLACK + 2 * usize::try_from(state.live).unwrap_or(0) {
+                state
+                    .episodes
+                    .retain(|known| self.episodes.get(*known).is_some());
             }
+            self.entities.release(mention.entity);
         }
         let key = episode.fold_key();
         if self.open.get(&key) == Some(&number) {
@@ -121,16 +133,30 @@ impl Fusion {
                 self.uids.remove(&uid);
             }
         }
+    }
+
+    /// Forgets the uids seen the longest ago, beyond the bound.
+    pub(crate) fn bound_uids(&mut self) {
         let max = usize::try_from(self.settings.limits.uids)
             .unwrap_or(usize::MAX)
             .max(1);
         while self.uids.len() > max {
-            let Some((_, uids)) = self.uid_hours.pop_first() else {
+            let Some(mut oldest) = self.uid_hours.first_entry() else {
                 return;
             };
-            for uid in uids {
+            if let Some(uid) = oldest.get_mut().pop_front() {
                 self.uids.remove(&uid);
             }
+            if oldest.get().is_empty() {
+                oldest.remove();
+            }
+        }
+    }
+
+    /// Gives back what the alert at hand held.
+    pub(crate) fn release(&mut self, mentions: &[Mention]) {
+        for mention in mentions {
+            self.entities.release(mention.entity);
         }
     }
 }

@@ -6,7 +6,6 @@ use schemas::alert::{Alert, AlertActivity, AlertDisposition, AlertKind};
 use schemas::incident::Change;
 use uuid::Uuid;
 
-use crate::entity::EntityId;
 use crate::episode::{Episode, Tally};
 use crate::fusion::{FoldKey, Fusion, Output, Placement, Seen};
 use crate::identity::Named;
@@ -48,33 +47,48 @@ impl Fusion {
         let raised = alert.severity > episode.severity;
         episode.severity = episode.severity.max(alert.severity);
         let doubled = before.checked_ilog2() < episode.tally.count.checked_ilog2();
-        let (thread, end) = (episode.thread, episode.end());
-        let entities: Vec<EntityId> = episode
-            .mentions
-            .iter()
-            .map(|mention| mention.entity)
-            .collect();
+        let thread = episode.thread;
+        self.prolong(number);
+        let change = match (raised, doubled) {
+            (true, _) => Some(Change::AlertUpdated),
+            (false, true) => Some(Change::CountDoubled),
+            (false, false) => None,
+        };
+        self.retell(thread, number, change);
+    }
+
+    /// Takes the end of an episode over into its thread.
+    fn prolong(&mut self, number: u64) {
+        let Some(episode) = self.episodes.get(number) else {
+            return;
+        };
+        let Some(thread) = self.threads.get_mut(episode.thread) else {
+            return;
+        };
+        thread.end = thread.end.max(episode.end());
+        for mention in &episode.mentions {
+            if let Some(presence) = thread.entities.get_mut(&mention.entity) {
+                presence.active = presence.active.max(episode.end());
+            }
+        }
+        self.requeue(episode.thread);
+    }
+
+    /// Notes that an episode of `thread` says more than its incident does, and what of it deserves a revision.
+    fn retell(&mut self, thread: u64, number: u64, change: Option<Change>) {
         let Some(state) = self.threads.get_mut(thread) else {
             return;
         };
-        state.end = state.end.max(end);
-        for entity in entities {
-            if let Some(presence) = state.entities.get_mut(&entity) {
-                presence.active = presence.active.max(end);
-            }
+        let Some(incident) = &mut state.incident else {
+            return;
+        };
+        incident.unshown.insert(number);
+        if let Some(change) = change {
+            self.touch(thread, change);
         }
-        if let Some(incident) = &mut state.incident {
-            incident.unshown.insert(number);
-            if raised {
-                self.touch(thread, Change::AlertUpdated);
-            } else if doubled {
-                self.touch(thread, Change::CountDoubled);
-            }
-        }
-        self.requeue(thread);
     }
 
-    /// Opens an episode and finds its place.
+    /// Opens an episode, which keeps what `named` holds, and finds its place.
     pub(crate) fn begin(
         &mut self,
         alert: &Alert,
@@ -88,7 +102,6 @@ impl Fusion {
         let id = episode.id;
         for mention in &episode.mentions {
             if let Some(state) = self.entities.get_mut(mention.entity) {
-                state.live = state.live.saturating_add(1);
                 state.episodes.push_back(self.episodes.next());
             }
         }
@@ -193,16 +206,8 @@ impl Fusion {
             state.severity = state.severity.max(alert.severity);
             state.tally.end = state.tally.end.max(alert.end_time.millis());
             let thread = state.thread;
-            if let Some(incident) = self
-                .threads
-                .get_mut(thread)
-                .and_then(|thread| thread.incident.as_mut())
-            {
-                incident.unshown.insert(episode);
-                if raised {
-                    self.touch(thread, Change::AlertUpdated);
-                }
-            }
+            self.prolong(episode);
+            self.retell(thread, episode, raised.then_some(Change::AlertUpdated));
             self.settle(alert.start_time.millis());
         }
         Placement::Updated { episode }
@@ -220,6 +225,7 @@ impl Fusion {
         self.uid_hours
             .entry(alert.start_time.millis().div_euclid(HOUR_MS))
             .or_default()
-            .push(uid);
+            .push_back(uid);
+        self.bound_uids();
     }
 }

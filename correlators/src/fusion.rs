@@ -9,10 +9,10 @@ use schemas::incident::{Change, Incident};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
-use crate::entities::{Entities, Same};
+use crate::entities::Entities;
 use crate::entity::EntityId;
 use crate::episode::Episode;
-use crate::identity::{Named, StopList, resolve};
+use crate::identity::StopList;
 use crate::interner::{Lookup, RuleId, Rules};
 use crate::leases::Leases;
 use crate::rates::Rate;
@@ -26,8 +26,8 @@ pub struct Fusion {
     pub(crate) tenant: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) config_hash: String,
-    stop: StopList,
-    leases: Leases,
+    pub(crate) stop: StopList,
+    pub(crate) leases: Leases,
     pub(crate) entities: Entities,
     pub(crate) rules: Rules,
     pub(crate) all_rate: Rate,
@@ -37,7 +37,8 @@ pub struct Fusion {
     /// The latest episode of each rule at the same entities.
     pub(crate) open: Lookup<FoldKey, u64>,
     pub(crate) uids: Lookup<Arc<str>, Seen>,
-    pub(crate) uid_hours: BTreeMap<i64, Vec<Arc<str>>>,
+    /// Uids by the hour of their event time, in order of application.
+    pub(crate) uid_hours: BTreeMap<i64, VecDeque<Arc<str>>>,
     /// Event time of the first alert.
     pub(crate) started: Option<i64>,
     /// Event time of the alert at hand.
@@ -47,8 +48,6 @@ pub struct Fusion {
     pub(crate) swept_hour: i64,
     /// Threads by when they are dropped.
     pub(crate) expiry: BTreeSet<(i64, u64)>,
-    /// Ids of sealed threads that others continue.
-    pub(crate) sealed: BTreeMap<u64, String>,
     /// What the alert at hand changed, by thread.
     pub(crate) touched: BTreeMap<u64, BTreeSet<Change>>,
     /// Incidents changed since they were last polled, and the last records of those that are gone.
@@ -179,7 +178,6 @@ impl Fusion {
             watermark: i64::MIN,
             swept_hour: i64::MIN,
             expiry: BTreeSet::new(),
-            sealed: BTreeMap::new(),
             touched: BTreeMap::new(),
             changed: BTreeSet::new(),
             finished: VecDeque::new(),
@@ -243,6 +241,7 @@ impl Fusion {
         let late = time < self.watermark;
         let episode = match self.open_episode(&key, time) {
             Some(episode) => {
+                self.release(&named.evidence);
                 self.repeat(episode, alert);
                 episode
             }
@@ -264,76 +263,18 @@ impl Fusion {
         if let Some(finished) = self.finished.pop_front() {
             return Some(finished);
         }
-        let thread = self.changed.pop_first()?;
-        self.threads
-            .get(thread)
-            .and_then(|thread| self.render(thread))
-    }
-
-    /// Resolves the alert's entities and rewrites what refers to entities that turned out to be the same.
-    fn name_entities(&mut self, alert: &Alert) -> Named {
-        let max = usize::try_from(self.settings.limits.entities)
-            .unwrap_or(usize::MAX)
-            .max(1);
-        let mut same = Vec::new();
-        let named = resolve(
-            alert,
-            &self.leases,
-            &self.stop,
-            &mut self.entities,
-            max,
-            &mut same,
-        );
-        for pair in same {
-            self.unite(pair);
-        }
-        for mention in &named.evidence {
-            self.entities
-                .touch(mention.entity, alert.start_time.millis());
-        }
-        named
-    }
-
-    /// Makes two entities one everywhere.
-    fn unite(&mut self, pair: Same) {
-        let numbers: Vec<u64> = self
-            .entities
-            .get(pair.gone)
-            .map(|state| state.episodes.iter().copied().collect())
-            .unwrap_or_default();
-        let mut threads = BTreeSet::new();
-        let mut live = 0;
-        for number in numbers {
-            let Some(episode) = self.episodes.get_mut(number) else {
-                continue;
-            };
-            let old = episode.fold_key();
-            live += u32::from(episode.unite(pair));
-            let new = episode.fold_key();
-            threads.insert(episode.thread);
-            if self.open.get(&old) == Some(&number) {
-                self.open.remove(&old);
-                self.open.entry(new).or_insert(number);
+        while let Some(thread) = self.changed.pop_first() {
+            let incident = self
+                .threads
+                .get(thread)
+                .and_then(|thread| self.render(thread));
+            if incident.is_some() {
+                return incident;
             }
         }
-        for number in threads {
-            let Some(thread) = self.threads.get_mut(number) else {
-                continue;
-            };
-            thread.unite(pair.gone, pair.kept);
-            if thread.incident.is_some() {
-                self.touch(number, Change::AlertUpdated);
-            }
-        }
-        let background = &self.settings.background;
-        self.entities.absorb(
-            pair,
-            background.half_life_ms,
-            background.thread_half_life_ms,
-        );
-        if let Some(kept) = self.entities.get_mut(pair.kept) {
-            kept.live = kept.live.saturating_add(live);
-        }
-        self.stats.entities_merged += 1;
+        None
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

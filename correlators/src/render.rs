@@ -122,9 +122,7 @@ impl Fusion {
             links: Vec::new(),
             correlators: vec![CORRELATOR.to_owned()],
             related_incidents: state.related.clone(),
-            continues: thread
-                .continues
-                .and_then(|full| self.sealed.get(&full).cloned()),
+            continues: state.continues.clone(),
             split_from: None,
             merged_into: None,
             merged_from: state.merged_from.clone(),
