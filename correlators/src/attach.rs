@@ -96,9 +96,10 @@ impl Fusion {
         if nearest.gap_ms > attach.window_ms {
             return None;
         }
-        let rate = presence
-            .rate_before
-            .max(self.rate(mention.entity, time, true, presence.own()));
+        let rate =
+            presence
+                .rate_before
+                .max(self.rate(mention.entity, time, true, presence.own_full()));
         let surprise = self.surprise(
             mention,
             rate,

@@ -3,14 +3,13 @@
 //! Strong keys of one mention become aliases of one entity, but only one to one: an entity never gets two keys of the
 //! same scheme (two SIDs, two DNS names), so a wrong record cannot pull a whole directory into one entity.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::entity::Entity;
 
 use crate::entity::{EntityId, EntityState};
 use crate::interner::Lookup;
-use crate::limits::Limits;
-use crate::settings::Background;
+use crate::settings::Settings;
 
 /// Strong keys an entity can have; one a scheme.
 const KEYS_MAX: usize = 8;
@@ -31,9 +30,10 @@ pub(crate) struct Entities {
     by_key: Lookup<Box<str>, EntityId>,
     by_weak_key: Lookup<Box<str>, WeakKey>,
     slots: Vec<Option<Box<EntityState>>>,
-    free: Vec<EntityId>,
-    /// Entities that no live episode names, by the hour they were last seen in.
-    idle: BTreeSet<(i64, EntityId)>,
+    /// The lowest goes out first, whenever it came back.
+    free: BTreeSet<EntityId>,
+    /// Entities by the hour they were last seen in; an entry may be out of date.
+    by_hour: BTreeMap<i64, Vec<EntityId>>,
     live: usize,
 }
 
@@ -49,6 +49,19 @@ impl Entities {
         self.live
     }
 
+    /// Returns the known entities, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (EntityId, &EntityState)> {
+        let ids = (0..u32::MAX).map(EntityId);
+        let slots = ids.zip(&self.slots);
+        slots.filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+    }
+
+    /// Returns whether the keys of entity `id` lead to it.
+    pub(crate) fn names(&self, id: EntityId) -> bool {
+        let leads = |key| self.by_key.get(key) == Some(&id);
+        self.get(id).is_some_and(|state| state.keys().all(leads))
+    }
+
     pub(crate) fn get(&self, id: EntityId) -> Option<&EntityState> {
         self.slots.get(index(id))?.as_deref()
     }
@@ -57,31 +70,41 @@ impl Entities {
         self.slots.get_mut(index(id))?.as_deref_mut()
     }
 
-    /// Returns whether any key of `mention` is known.
-    pub(crate) fn knows(&self, mention: &Entity) -> bool {
-        let mut keys = mention
-            .key
-            .iter()
-            .chain(&mention.alt_keys)
-            .chain(&mention.weak_keys);
-        keys.any(|key| {
-            self.by_key.contains_key(key.as_str()) || self.by_weak_key.contains_key(key.as_str())
-        })
+    /// Returns whether [`Self::strong`] finds an entity for `mention` and need not make one.
+    pub(crate) fn knows_strong(&self, mention: &Entity) -> bool {
+        let mut keys = mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
+        keys.any(|key| self.by_key.contains_key(key.as_str()))
     }
 
-    /// Returns the entity that the strong keys of `mention` name, new or known, and another that it turned out to be.
-    /// The caller must rewrite what refers to the `gone` id, and then call [`Self::absorb`].
-    pub(crate) fn strong(&mut self, mention: &Entity) -> (EntityId, Option<Same>) {
+    /// Returns whether [`Self::weak`] finds an entity for `key` and need not make one.
+    pub(crate) fn knows_weak(&self, key: &str) -> bool {
+        let owned = |weak: &WeakKey| !weak.ambiguous && !weak.owners.is_empty();
+        self.by_key.contains_key(key) || self.by_weak_key.get(key).is_some_and(owned)
+    }
+
+    /// Returns the entity that the strong keys of `mention` name, new or known, and the pairs that turned out to be one.
+    /// The caller must rewrite what refers to a `gone` id, and then call [`Self::absorb`]. Until then what is in `same` takes
+    /// no further key and part in no further pair, since each was only compared with the other.
+    pub(crate) fn strong(&mut self, mention: &Entity, same: &mut Vec<Same>) -> EntityId {
         let keys = || mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
-        let id = self.known(mention).unwrap_or_else(|| self.create(mention));
+        let paired = |id: EntityId| same.iter().any(|pair| pair.gone == id || pair.kept == id);
+        let known = keys().find_map(|key| self.by_key.get(key.as_str()).copied());
+        let id = known.unwrap_or_else(|| self.create(mention));
         if let Some(entity) = self.get_mut(id) {
             entity.weak_only = false;
         }
         let mut merge = None;
         for key in keys() {
             match self.by_key.get(key.as_str()).copied() {
+                None if paired(id) || merge.is_some() => {}
                 None => self.add_key(id, key),
-                Some(other) if other != id && merge.is_none() && self.compatible(id, other) => {
+                Some(other)
+                    if other != id
+                        && merge.is_none()
+                        && !paired(id)
+                        && !paired(other)
+                        && self.compatible(id, other) =>
+                {
                     merge = Some(self.larger_survives(id, other));
                 }
                 Some(_) => {}
@@ -90,22 +113,8 @@ impl Entities {
         for key in mention.weak_keys.iter().take(KEYS_MAX) {
             self.bind_weak(key, id);
         }
-        (merge.map_or(id, |pair| pair.kept), merge)
-    }
-
-    /// Returns the entity of the first known key. One that has another key of the first key's scheme is someone else.
-    fn known(&self, mention: &Entity) -> Option<EntityId> {
-        let first = mention.key.as_deref()?;
-        if let Some(id) = self.by_key.get(first) {
-            return Some(*id);
-        }
-        let mut others = mention.alt_keys.iter().take(KEYS_MAX - 1);
-        others.find_map(|key| {
-            let id = self.by_key.get(key.as_str()).copied()?;
-            let mut keys = self.get(id)?.keys();
-            keys.all(|known| scheme(known) != scheme(first))
-                .then_some(id)
-        })
+        same.extend(merge);
+        merge.map_or(id, |pair| pair.kept)
     }
 
     /// Returns the entity a weak key names and whether it names it for sure: a known entity when only one was ever seen
@@ -131,23 +140,14 @@ impl Entities {
         Some((id, false))
     }
 
-    /// Adds to `kept` what is known of `gone` and forgets `gone`; `live` episodes that named only `gone` name `kept` now.
-    pub(crate) fn absorb(
-        &mut self,
-        pair: Same,
-        live: u32,
-        background: &Background,
-        limits: &Limits,
-    ) {
+    /// Adds to `kept` what is known of `gone` and forgets `gone`.
+    pub(crate) fn absorb(&mut self, pair: Same, settings: &Settings) {
+        let background = &settings.background;
         let half_life_ms = background.half_life_ms;
-        for _ in 0..live {
-            self.hold(pair.kept);
-        }
         let Some(gone) = self.slots.get_mut(index(pair.gone)).and_then(Option::take) else {
             return;
         };
-        self.idle.remove(&(gone.last_hour, pair.gone));
-        self.free.push(pair.gone);
+        self.free.insert(pair.gone);
         self.live -= 1;
         for key in std::iter::once(&gone.name.key).chain(&gone.name.aliases) {
             self.by_key.insert(key.as_str().into(), pair.kept);
@@ -168,7 +168,6 @@ impl Entities {
         kept.novel_rate.merge(&gone.novel_rate, half_life_ms);
         kept.threads_rate
             .merge(&gone.threads_rate, background.thread_half_life_ms);
-        kept.weak_only &= gone.weak_only;
         for (rule, rate) in gone.rules {
             match kept.rules.binary_search_by_key(&rule, |(known, _)| *known) {
                 Ok(at) => {
@@ -179,21 +178,15 @@ impl Entities {
                 Err(at) => kept.rules.insert(at, (rule, rate)),
             }
         }
-        kept.keep_rules(limits.rules_at_entity);
         kept.ring = merged(&kept.ring, &gone.ring);
-        kept.keep_ring(limits.ring);
         kept.episodes = merged(&kept.episodes, &gone.episodes);
         kept.threads.extend(gone.threads);
         kept.threads.sort_unstable();
         kept.threads.dedup();
-        let beyond = kept
-            .threads
-            .len()
-            .saturating_sub(usize::try_from(limits.ring_threads).unwrap_or(usize::MAX));
-        kept.threads.drain(..beyond);
         for (neighbour, time) in gone.fan {
             kept.meet(neighbour, time);
         }
+        kept.bound(&settings.limits);
         for weak in gone.weak_keys {
             self.bind_weak(&weak, pair.kept);
         }
@@ -205,54 +198,54 @@ impl Entities {
         let Some(entity) = self.get_mut(id) else {
             return;
         };
-        let before = entity.last_hour;
-        if before < hour {
+        if entity.last_hour < hour {
             entity.last_hour = hour;
-            if self.idle.remove(&(before, id)) {
-                self.idle.insert((hour, id));
-            }
-        }
-    }
-
-    /// Notes that one more live episode names `id`: it is not forgotten until that is released.
-    pub(crate) fn hold(&mut self, id: EntityId) {
-        let Some(entity) = self.get_mut(id) else {
-            return;
-        };
-        entity.live = entity.live.saturating_add(1);
-        let seen = entity.last_hour;
-        if entity.live == 1 {
-            self.idle.remove(&(seen, id));
-        }
-    }
-
-    /// Notes that one live episode less names `id`.
-    pub(crate) fn release(&mut self, id: EntityId) {
-        let Some(entity) = self.get_mut(id) else {
-            return;
-        };
-        entity.live = entity.live.saturating_sub(1);
-        let seen = entity.last_hour;
-        if entity.live == 0 {
-            self.idle.insert((seen, id));
+            self.by_hour.entry(hour).or_default().push(id);
         }
     }
 
     /// Forgets entities that were last seen before `time` and that no live episode names.
     pub(crate) fn forget_before(&mut self, time: i64) {
         let limit = time.div_euclid(HOUR_MS);
-        while self.idle.first().is_some_and(|(hour, _)| *hour < limit) {
-            self.forget_one();
+        while let Some(entry) = self.by_hour.first_entry()
+            && *entry.key() < limit
+        {
+            let hour = *entry.key();
+            for id in entry.remove() {
+                let Some(entity) = self.get(id) else { continue };
+                if entity.last_hour != hour {
+                    continue;
+                }
+                if entity.live > 0 {
+                    self.by_hour.entry(limit).or_default().push(id);
+                    if let Some(entity) = self.get_mut(id) {
+                        entity.last_hour = limit;
+                    }
+                } else {
+                    self.forget(id);
+                }
+            }
         }
     }
 
-    /// Forgets the longest unseen entity that no live episode names; returns whether there was one.
-    pub(crate) fn forget_one(&mut self) -> bool {
-        let Some((_, id)) = self.idle.pop_first() else {
-            return false;
-        };
-        self.forget(id);
-        true
+    /// Forgets the longest unseen entity that no live episode names and that is not `needed`; returns whether there was one.
+    pub(crate) fn forget_one(&mut self, needed: impl Fn(EntityId) -> bool) -> bool {
+        let hours: Vec<i64> = self.by_hour.keys().copied().take(64).collect();
+        for hour in hours {
+            let Some(ids) = self.by_hour.get(&hour) else {
+                continue;
+            };
+            let idle = ids.iter().copied().filter(|id| {
+                self.get(*id)
+                    .is_some_and(|e| e.live == 0 && e.last_hour == hour && !needed(*id))
+            });
+            // The lowest: the order in the hour depends on how often time was told.
+            if let Some(id) = idle.min() {
+                self.forget(id);
+                return true;
+            }
+        }
+        false
     }
 
     fn forget(&mut self, id: EntityId) {
@@ -260,7 +253,7 @@ impl Entities {
             return;
         };
         self.live -= 1;
-        self.free.push(id);
+        self.free.insert(id);
         for key in std::iter::once(&entity.name.key).chain(&entity.name.aliases) {
             self.by_key.remove(key.as_str());
         }
@@ -276,7 +269,7 @@ impl Entities {
     }
 
     fn create(&mut self, mention: &Entity) -> EntityId {
-        let id = self.free.pop().unwrap_or_else(|| {
+        let id = self.free.pop_first().unwrap_or_else(|| {
             self.slots.push(None);
             EntityId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
@@ -362,6 +355,3 @@ fn scheme(key: &str) -> &str {
 fn index(id: EntityId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX)
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use schemas::entity::{Entity, EntityKind};
 
 use crate::interner::RuleId;
+use crate::limits::Limits;
 use crate::rates::Rate;
 
 /// Neighbours remembered at an entity: far above the point where a hub is no evidence any more.
 const FAN_MAX: usize = 256;
+/// Episodes that are gone and still listed at an entity, beside as many as there are live ones.
+pub(crate) const GONE_MAX: usize = 16;
 const DAY_MS: i64 = 86_400_000;
 
 /// A dense number for an entity; reused once the entity is forgotten.
@@ -77,6 +80,17 @@ impl EntityState {
         }
     }
 
+    /// Drops what is gone from its list of episodes: from the front at once, further back when there is much of it.
+    pub(crate) fn prune(&mut self, lives: impl Fn(u64) -> bool) {
+        while self.episodes.front().is_some_and(|front| !lives(*front)) {
+            self.episodes.pop_front();
+        }
+        let live = usize::try_from(self.live).unwrap_or(usize::MAX);
+        if self.episodes.len() > live.saturating_mul(2).saturating_add(GONE_MAX) {
+            self.episodes.retain(|number| lives(*number));
+        }
+    }
+
     /// Returns whether it names a machine or a person: what a hub is counted by.
     pub(crate) fn is_party(&self) -> bool {
         matches!(self.kind, EntityKind::Host | EntityKind::Account)
@@ -137,16 +151,17 @@ impl EntityState {
         }
     }
 
-    /// Forgets the rules of the lowest numbers beyond `max`.
-    pub(crate) fn keep_rules(&mut self, max: u32) {
-        let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
-        self.rules.drain(..self.rules.len().saturating_sub(max));
-    }
-
-    /// Forgets the oldest novel episodes beyond `max`.
-    pub(crate) fn keep_ring(&mut self, max: u32) {
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        self.ring.drain(..self.ring.len().saturating_sub(max));
+    /// Holds what was joined from two entities inside the bounds of one.
+    pub(crate) fn bound(&mut self, limits: &Limits) {
+        let size = |max: u32| usize::try_from(max).unwrap_or(usize::MAX);
+        let excess = self.ring.len().saturating_sub(size(limits.ring));
+        self.ring.drain(..excess);
+        let max = size(limits.ring_threads.max(1));
+        let excess = self.threads.len().saturating_sub(max);
+        self.threads.drain(..excess);
+        while self.rules.len() > size(limits.rules_at_entity.max(1)) {
+            self.rules.pop();
+        }
     }
 
     /// Returns the count of `rule` here.

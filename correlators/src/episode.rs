@@ -141,7 +141,7 @@ impl Episode {
         new
     }
 
-    /// The same for what its links rest on.
+    /// Two entities turned out to be one: what ties threads together may be about entities that only others name.
     pub(crate) fn unite_links(&mut self, Same { gone, kept }: Same) {
         let terms = self.links.iter_mut().flat_map(|link| &mut link.terms);
         for entity in terms.filter_map(|term| term.entity.as_mut()) {

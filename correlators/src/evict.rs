@@ -1,13 +1,9 @@
 //! Forgetting: state that nothing can reach any more, and what must go where a bound is reached.
 
 use crate::fusion::Fusion;
-use crate::identity::Mention;
-use crate::thread::Thread;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Episodes that are gone and still listed at an entity, besides as many as are live.
-const INDEX_SLACK: usize = 16;
 
 impl Fusion {
     /// Drops what has idled out by the start of the watermark's hour. Whole hours, so that it does not matter how often time
@@ -17,15 +13,14 @@ impl Fusion {
         if hour <= self.swept_hour {
             return;
         }
-        let new_day = hour.div_euclid(24) > self.swept_hour.div_euclid(24);
+        let day = hour.div_euclid(24);
+        let new_day = day > self.swept_hour.div_euclid(24);
         self.swept_hour = hour;
         let now = hour.saturating_mul(HOUR_MS);
-        while self
-            .expiry
-            .first()
-            .is_some_and(|(expires, _)| *expires < now)
+        while let Some((expires, thread)) = self.expiry.first().copied()
+            && expires < now
         {
-            self.drop_first();
+            self.drop_thread(thread);
         }
         let limits = &self.settings.limits;
         let (entity_idle, uid_life) = (limits.entity_idle_ms, limits.warm_idle_ms);
@@ -34,7 +29,8 @@ impl Fusion {
         if new_day {
             // Twice as long as an entity: no count of a rule that an entity still remembers can be given to another.
             let rule_idle = entity_idle.saturating_mul(2).saturating_add(DAY_MS);
-            self.rules.forget_before(now.saturating_sub(rule_idle));
+            let today = day.saturating_mul(DAY_MS);
+            self.rules.forget_before(today.saturating_sub(rule_idle));
         }
     }
 
@@ -64,30 +60,24 @@ impl Fusion {
             .unwrap_or(usize::MAX)
             .max(1);
         while self.episodes.len() >= max {
-            // What the alert at hand changed becomes a revision before it can go.
-            self.settle(self.now);
-            if !self.drop_first() {
+            let Some((_, thread)) = self.expiry.first().copied() else {
                 return;
-            }
+            };
+            // What the alert at hand united is a revision before it is the last one.
+            self.settle(self.now);
             self.stats.evicted_by_bound += 1;
+            self.drop_thread(thread);
         }
     }
 
-    /// Drops the thread that has been queued for it the longest; returns whether there was one.
-    fn drop_first(&mut self) -> bool {
-        let Some((_, number)) = self.expiry.pop_first() else {
-            return false;
+    fn drop_thread(&mut self, number: u64) {
+        let Some(thread) = self.threads.remove(number) else {
+            return;
         };
-        if let Some(thread) = self.threads.remove(number) {
-            self.drop_thread(number, &thread);
-        }
-        true
-    }
-
-    fn drop_thread(&mut self, number: u64, thread: &Thread) {
+        self.expiry.remove(&(thread.expires, number));
         // What was changed in this epoch is still published, as it was when it changed.
         if self.changed.remove(&number)
-            && let Some(record) = self.render(thread)
+            && let Some(record) = self.render(&thread)
         {
             self.finished.push_back(record);
         }
@@ -110,13 +100,8 @@ impl Fusion {
             let Some(state) = self.entities.get_mut(mention.entity) else {
                 continue;
             };
-            // Rewritten when half is gone: each entry costs a constant, however long its neighbours stay.
-            if state.episodes.len() > INDEX_SLACK + 2 * usize::try_from(state.live).unwrap_or(0) {
-                state
-                    .episodes
-                    .retain(|known| self.episodes.get(*known).is_some());
-            }
-            self.entities.release(mention.entity);
+            state.live = state.live.saturating_sub(1);
+            state.prune(|number| self.episodes.get(number).is_some());
         }
         let key = episode.fold_key();
         if self.open.get(&key) == Some(&number) {
@@ -135,28 +120,20 @@ impl Fusion {
         }
     }
 
-    /// Forgets the uids seen the longest ago, beyond the bound.
+    /// Forgets the oldest uids beyond the bound.
     pub(crate) fn bound_uids(&mut self) {
         let max = usize::try_from(self.settings.limits.uids)
             .unwrap_or(usize::MAX)
             .max(1);
-        while self.uids.len() > max {
-            let Some(mut oldest) = self.uid_hours.first_entry() else {
-                return;
-            };
-            if let Some(uid) = oldest.get_mut().pop_front() {
+        while self.uids.len() > max
+            && let Some(mut entry) = self.uid_hours.first_entry()
+        {
+            if let Some(uid) = entry.get_mut().pop_front() {
                 self.uids.remove(&uid);
             }
-            if oldest.get().is_empty() {
-                oldest.remove();
+            if entry.get().is_empty() {
+                entry.remove();
             }
-        }
-    }
-
-    /// Gives back what the alert at hand held.
-    pub(crate) fn release(&mut self, mentions: &[Mention]) {
-        for mention in mentions {
-            self.entities.release(mention.entity);
         }
     }
 }

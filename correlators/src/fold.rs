@@ -47,48 +47,36 @@ impl Fusion {
         let raised = alert.severity > episode.severity;
         episode.severity = episode.severity.max(alert.severity);
         let doubled = before.checked_ilog2() < episode.tally.count.checked_ilog2();
-        let thread = episode.thread;
-        self.prolong(number);
-        let change = match (raised, doubled) {
-            (true, _) => Some(Change::AlertUpdated),
-            (false, true) => Some(Change::CountDoubled),
-            (false, false) => None,
-        };
-        self.retell(thread, number, change);
+        self.extend(number, raised, doubled);
     }
 
-    /// Takes the end of an episode over into its thread.
-    fn prolong(&mut self, number: u64) {
+    /// Notes in the thread of an episode that it went on.
+    fn extend(&mut self, number: u64, raised: bool, doubled: bool) {
         let Some(episode) = self.episodes.get(number) else {
             return;
         };
-        let Some(thread) = self.threads.get_mut(episode.thread) else {
-            return;
-        };
-        thread.end = thread.end.max(episode.end());
-        for mention in &episode.mentions {
-            if let Some(presence) = thread.entities.get_mut(&mention.entity) {
-                presence.active = presence.active.max(episode.end());
-            }
-        }
-        self.requeue(episode.thread);
-    }
-
-    /// Notes that an episode of `thread` says more than its incident does, and what of it deserves a revision.
-    fn retell(&mut self, thread: u64, number: u64, change: Option<Change>) {
+        let (thread, end) = (episode.thread, episode.end());
         let Some(state) = self.threads.get_mut(thread) else {
             return;
         };
-        let Some(incident) = &mut state.incident else {
-            return;
-        };
-        incident.unshown.insert(number);
-        if let Some(change) = change {
-            self.touch(thread, change);
+        state.end = state.end.max(end);
+        for mention in episode.mentions.iter().filter(|_| !episode.context) {
+            if let Some(presence) = state.entities.get_mut(&mention.entity) {
+                presence.active = presence.active.max(end);
+            }
         }
+        if let Some(incident) = &mut state.incident {
+            incident.unshown.insert(number);
+            if raised {
+                self.touch(thread, Change::AlertUpdated);
+            } else if doubled {
+                self.touch(thread, Change::CountDoubled);
+            }
+        }
+        self.requeue(thread);
     }
 
-    /// Opens an episode, which keeps what `named` holds, and finds its place.
+    /// Opens an episode and finds its place.
     pub(crate) fn begin(
         &mut self,
         alert: &Alert,
@@ -102,7 +90,11 @@ impl Fusion {
         let id = episode.id;
         for mention in &episode.mentions {
             if let Some(state) = self.entities.get_mut(mention.entity) {
+                state.live = state.live.saturating_add(1);
                 state.episodes.push_back(self.episodes.next());
+                state.prune(|number| {
+                    number == self.episodes.next() || self.episodes.get(number).is_some()
+                });
             }
         }
         let number = self.episodes.push(episode);
@@ -205,9 +197,7 @@ impl Fusion {
             let raised = alert.severity > state.severity;
             state.severity = state.severity.max(alert.severity);
             state.tally.end = state.tally.end.max(alert.end_time.millis());
-            let thread = state.thread;
-            self.prolong(episode);
-            self.retell(thread, episode, raised.then_some(Change::AlertUpdated));
+            self.extend(episode, raised, false);
             self.settle(alert.start_time.millis());
         }
         Placement::Updated { episode }

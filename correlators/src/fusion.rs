@@ -9,11 +9,12 @@ use schemas::incident::{Change, Incident};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
-use crate::entities::Entities;
+use crate::entities::{Entities, Same};
 use crate::entity::EntityId;
 use crate::episode::Episode;
-use crate::identity::StopList;
+use crate::identity::{Named, StopList, resolve};
 use crate::interner::{Lookup, RuleId, Rules};
+use crate::invariants::check_placed;
 use crate::leases::Leases;
 use crate::rates::Rate;
 use crate::sequence::Sequence;
@@ -26,7 +27,7 @@ pub struct Fusion {
     pub(crate) tenant: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) config_hash: String,
-    pub(crate) stop: StopList,
+    stop: StopList,
     pub(crate) leases: Leases,
     pub(crate) entities: Entities,
     pub(crate) rules: Rules,
@@ -37,7 +38,7 @@ pub struct Fusion {
     /// The latest episode of each rule at the same entities.
     pub(crate) open: Lookup<FoldKey, u64>,
     pub(crate) uids: Lookup<Arc<str>, Seen>,
-    /// Uids by the hour of their event time, in order of application.
+    /// Uids by the hour of their alert, each in order of arrival.
     pub(crate) uid_hours: BTreeMap<i64, VecDeque<Arc<str>>>,
     /// Event time of the first alert.
     pub(crate) started: Option<i64>,
@@ -241,7 +242,6 @@ impl Fusion {
         let late = time < self.watermark;
         let episode = match self.open_episode(&key, time) {
             Some(episode) => {
-                self.release(&named.evidence);
                 self.repeat(episode, alert);
                 episode
             }
@@ -249,6 +249,7 @@ impl Fusion {
         };
         self.remember(alert, episode);
         self.settle(time);
+        debug_assert_eq!(check_placed(self, episode), Ok(()));
         Placement::Placed { episode, late }
     }
 
@@ -263,18 +264,77 @@ impl Fusion {
         if let Some(finished) = self.finished.pop_front() {
             return Some(finished);
         }
-        while let Some(thread) = self.changed.pop_first() {
-            let incident = self
-                .threads
-                .get(thread)
-                .and_then(|thread| self.render(thread));
-            if incident.is_some() {
-                return incident;
+        let thread = self.changed.pop_first()?;
+        self.threads
+            .get(thread)
+            .and_then(|thread| self.render(thread))
+    }
+
+    /// Resolves the alert's entities and rewrites what refers to entities that turned out to be the same.
+    fn name_entities(&mut self, alert: &Alert) -> Named {
+        let max = usize::try_from(self.settings.limits.entities)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        let mut same = Vec::new();
+        let named = resolve(
+            alert,
+            &self.leases,
+            &self.stop,
+            &mut self.entities,
+            max,
+            &mut same,
+        );
+        for pair in same {
+            self.unite(pair);
+        }
+        for mention in &named.evidence {
+            self.entities
+                .touch(mention.entity, alert.start_time.millis());
+        }
+        named
+    }
+
+    /// Makes two entities one everywhere.
+    fn unite(&mut self, pair: Same) {
+        let numbers: Vec<u64> = self
+            .entities
+            .get(pair.gone)
+            .map(|state| state.episodes.iter().copied().collect())
+            .unwrap_or_default();
+        let mut threads = BTreeSet::new();
+        let mut live = 0;
+        for number in numbers {
+            let Some(episode) = self.episodes.get_mut(number) else {
+                continue;
+            };
+            let old = episode.fold_key();
+            live += u32::from(episode.unite(pair));
+            let new = episode.fold_key();
+            threads.insert(episode.thread);
+            if self.open.get(&old) == Some(&number) {
+                self.open.remove(&old);
+                let latest = self.open.entry(new).or_insert(number);
+                *latest = number.max(*latest);
             }
         }
-        None
+        for number in threads {
+            let Some(thread) = self.threads.get_mut(number) else {
+                continue;
+            };
+            thread.unite(pair.gone, pair.kept);
+            for member in &thread.episodes {
+                if let Some(episode) = self.episodes.get_mut(*member) {
+                    episode.unite_links(pair);
+                }
+            }
+            if thread.incident.is_some() {
+                self.touch(number, Change::AlertUpdated);
+            }
+        }
+        self.entities.absorb(pair, &self.settings);
+        if let Some(kept) = self.entities.get_mut(pair.kept) {
+            kept.live = kept.live.saturating_add(live);
+        }
+        self.stats.entities_merged += 1;
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -6,12 +6,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use schemas::alert::Alert;
 use schemas::entity::{self, Entity, EntityKind, EntityRole};
-use schemas::incident::Change;
 
-use crate::entities::Same;
+use crate::entities::{Entities, Same};
 use crate::entity::EntityId;
-use crate::fusion::Fusion;
-use crate::leases::Holder;
+use crate::leases::{Holder, Leases};
 use crate::settings::Settings;
 
 /// One entity as one alert names it.
@@ -86,153 +84,97 @@ impl StopList {
     }
 }
 
-impl Fusion {
-    /// Resolves the entities of `alert` at its event time; those that turn out to be one become one everywhere.
-    ///
-    /// Each stays known until whoever takes the result gives it back with [`Fusion::release`].
-    pub(crate) fn name_entities(&mut self, alert: &Alert) -> Named {
-        let mut named = Named::default();
-        let time = alert.start_time.millis();
-        for mention in &alert.entities {
-            let Some(resolved) = self.resolve(mention, time) else {
-                named.record(mention);
-                continue;
-            };
-            if let Some(pair) = resolved.same {
-                self.unite(pair);
-                if named.follow(pair) {
-                    self.entities.hold(pair.kept);
-                }
-            }
-            self.entities.touch(resolved.mention.entity, time);
-            if named.add(resolved.mention, mention.role) {
-                self.entities.hold(resolved.mention.entity);
-            }
-        }
-        named.settle();
-        named
-    }
-
-    fn resolve(&mut self, mention: &Entity, time: i64) -> Option<Resolved> {
-        if mention.role == EntityRole::Observer || self.stop.holds(mention) {
-            return None;
-        }
-        let address = mention
-            .identifiers
-            .get("address")
-            .and_then(|text| text.parse::<IpAddr>().ok());
-        let (mut sure, mut renamed) = (true, None);
-        if let (EntityKind::Ip, Some(address)) = (EntityKind::of(&mention.kind), address) {
-            if self.stop.owns(address) {
-                return None;
-            }
-            match self.leases.holder(address, time) {
-                // A tenant that never told who holds an address has no better name for a machine: the address is one,
-                // weaker only by its fading. Where leases are known, an address without one may be anybody's.
-                Holder::Nobody if self.leases.is_empty() => renamed = as_strong(mention),
-                Holder::Nobody => sure = mention.key.is_some(),
-                Holder::Host(host) => renamed = entity::named(EntityKind::Host.word(), host, []),
-                Holder::Ambiguous => sure = false,
-            }
-        }
-        let mention = renamed.as_ref().unwrap_or(mention);
-        if self.stop.holds(mention) || !self.has_room(mention) {
-            return None;
-        }
-        // A malware family names a kind of thing, not a thing.
-        sure &= EntityKind::of(&mention.kind) != EntityKind::Malware;
-        if mention.key.is_some() && sure {
-            let (entity, same) = self.entities.strong(mention);
-            let mention = Mention {
-                entity,
-                weak: false,
-            };
-            return Some(Resolved { mention, same });
-        }
-        let weak_keys = mention
-            .weak_keys
-            .iter()
-            .chain(&mention.key)
-            .cloned()
-            .collect();
-        let (entity, known) = self.entities.weak(&Entity {
-            weak_keys,
-            ..mention.clone()
-        })?;
-        let mention = Mention {
-            entity,
-            weak: !(known && sure),
+/// Resolves the entities of `alert` at its event time. Pairs of ids that turned out to be one go to `same`.
+pub(crate) fn resolve(
+    alert: &Alert,
+    leases: &Leases,
+    stop: &StopList,
+    entities: &mut Entities,
+    entities_max: usize,
+    same: &mut Vec<Same>,
+) -> Named {
+    let mut named = Named::default();
+    let time = alert.start_time.millis();
+    for mention in &alert.entities {
+        let needed: Vec<EntityId> = named.evidence.iter().map(|known| known.entity).collect();
+        let room = Room {
+            max: entities_max,
+            needed: &needed,
         };
-        Some(Resolved {
-            mention,
-            same: None,
-        })
-    }
-
-    /// Returns whether `mention` can be an entity of its own: it is known already, or there is room or room can be made.
-    fn has_room(&mut self, mention: &Entity) -> bool {
-        let max = usize::try_from(self.settings.limits.entities)
-            .unwrap_or(usize::MAX)
-            .max(1);
-        self.entities.len() < max || self.entities.knows(mention) || self.entities.forget_one()
-    }
-
-    /// Makes two entities one everywhere.
-    fn unite(&mut self, pair: Same) {
-        let numbers: Vec<u64> = self
-            .entities
-            .get(pair.gone)
-            .map(|state| state.episodes.iter().copied().collect())
-            .unwrap_or_default();
-        let mut threads = BTreeSet::new();
-        let mut live = 0;
-        for number in numbers {
-            let Some(episode) = self.episodes.get_mut(number) else {
-                continue;
-            };
-            let old = episode.fold_key();
-            live += u32::from(episode.unite(pair));
-            let new = episode.fold_key();
-            threads.insert(episode.thread);
-            if self.open.get(&old) == Some(&number) {
-                self.open.remove(&old);
-                let latest = self.open.entry(new).or_insert(number);
-                *latest = number.max(*latest);
+        let resolved = resolve_one(mention, time, leases, stop, entities, room, same);
+        let Some((id, weak)) = resolved else {
+            if named.recorded.len() < RECORDED_MAX {
+                named
+                    .recorded
+                    .push((mention.kind.clone(), mention.display.clone()));
             }
-        }
-        for number in threads {
-            self.unite_in(number, pair);
-        }
-        self.entities
-            .absorb(pair, live, &self.settings.background, &self.settings.limits);
-        self.stats.entities_merged += 1;
-    }
-
-    fn unite_in(&mut self, number: u64, pair: Same) {
-        let Some(thread) = self.threads.get_mut(number) else {
-            return;
+            continue;
         };
-        thread.unite(pair, |episode| {
-            self.episodes.get(episode).map(|episode| episode.rule)
-        });
-        // A link may rest on an entity that its own episode does not name: a stitch does on all that the threads share.
-        for episode in &thread.episodes {
-            if let Some(episode) = self.episodes.get_mut(*episode) {
-                episode.unite_links(pair);
-            }
-        }
-        if thread.incident.is_some() {
-            self.touch(number, Change::AlertUpdated);
-        }
+        named.evidence.push(Mention { entity: id, weak });
+        named.roles.push((id, mention.role));
     }
+    for pair in &*same {
+        named.follow(*pair);
+    }
+    named.settle();
+    named
 }
 
-/// What one mention names.
-#[derive(Clone, Copy, Debug)]
-struct Resolved {
-    mention: Mention,
-    /// Two entities that it shows to be one; the mention is of the one kept.
-    same: Option<Same>,
+fn resolve_one(
+    mention: &Entity,
+    time: i64,
+    leases: &Leases,
+    stop: &StopList,
+    entities: &mut Entities,
+    room: Room<'_>,
+    same: &mut Vec<Same>,
+) -> Option<(EntityId, bool)> {
+    if mention.role == EntityRole::Observer || stop.holds(mention) {
+        return None;
+    }
+    let address = mention
+        .identifiers
+        .get("address")
+        .and_then(|text| text.parse::<IpAddr>().ok());
+    let (mut sure, mut renamed) = (true, None);
+    if let (EntityKind::Ip, Some(address)) = (EntityKind::of(&mention.kind), address) {
+        if stop.owns(address) {
+            return None;
+        }
+        match leases.holder(address, time) {
+            // A tenant that never told who holds an address has no better name for a machine: the address is one, weaker
+            // only by its fading. Where leases are known, an address without one may be anybody's.
+            Holder::Nobody if leases.is_empty() => renamed = as_strong(mention),
+            Holder::Nobody => sure = mention.key.is_some(),
+            Holder::Host(host) => renamed = entity::named(EntityKind::Host.word(), host, []),
+            Holder::Ambiguous => sure = false,
+        }
+    }
+    let mention = renamed.as_ref().unwrap_or(mention);
+    if stop.holds(mention) {
+        return None;
+    }
+    // A malware family names a kind of thing, not a thing.
+    sure &= EntityKind::of(&mention.kind) != EntityKind::Malware;
+    if mention.key.is_some() && sure {
+        let known = entities.knows_strong(mention);
+        return (known || room.is_made(entities, same))
+            .then(|| (entities.strong(mention, same), false));
+    }
+    let weak_keys: Vec<String> = mention
+        .weak_keys
+        .iter()
+        .chain(&mention.key)
+        .cloned()
+        .collect();
+    if !entities.knows_weak(weak_keys.first()?) && !room.is_made(entities, same) {
+        return None;
+    }
+    let (id, known) = entities.weak(&Entity {
+        weak_keys,
+        ..mention.clone()
+    })?;
+    Some((id, !(known && sure)))
 }
 
 /// Returns a mention without a strong key with its weak key as one.
@@ -248,36 +190,32 @@ fn as_strong(mention: &Entity) -> Option<Entity> {
     })
 }
 
+/// The bound on entities, and those the alert at hand has named so far.
+#[derive(Clone, Copy, Debug)]
+struct Room<'a> {
+    max: usize,
+    needed: &'a [EntityId],
+}
+
+impl Room<'_> {
+    /// Returns whether there is room for one more entity, or room can be made.
+    fn is_made(self, entities: &mut Entities, same: &[Same]) -> bool {
+        let needed = |id: EntityId| {
+            let mut paired = same.iter().flat_map(|pair| [pair.gone, pair.kept]);
+            self.needed.contains(&id) || paired.any(|known| known == id)
+        };
+        entities.len() < self.max || entities.forget_one(needed)
+    }
+}
+
 impl Named {
-    fn record(&mut self, mention: &Entity) {
-        if self.recorded.len() < RECORDED_MAX {
-            self.recorded
-                .push((mention.kind.clone(), mention.display.clone()));
-        }
-    }
-
-    /// Adds a mention; returns whether it is the first of its entity.
-    fn add(&mut self, mention: Mention, role: EntityRole) -> bool {
-        let new = !self.names(mention.entity);
-        self.evidence.push(mention);
-        self.roles.push((mention.entity, role));
-        new
-    }
-
-    fn names(&self, entity: EntityId) -> bool {
-        self.evidence.iter().any(|known| known.entity == entity)
-    }
-
-    /// Two entities turned out to be one. Returns whether the survivor is new here.
-    fn follow(&mut self, pair: Same) -> bool {
-        let new = self.names(pair.gone) && !self.names(pair.kept);
+    fn follow(&mut self, pair: Same) {
         let renamed = self.evidence.iter_mut().map(|mention| &mut mention.entity);
         for id in renamed.chain(self.roles.iter_mut().map(|(id, _)| id)) {
             if *id == pair.gone {
                 *id = pair.kept;
             }
         }
-        new
     }
 
     /// Sorts, keeps each entity once (strong where any mention is strong) and finds source and target.

@@ -1,5 +1,6 @@
 //! Names to dense numbers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemas::attack::Attack;
@@ -8,11 +9,8 @@ use crate::order::Tactics;
 use crate::rates::Rate;
 
 /// A map that is looked up and never iterated; its hasher is keyed at random because attackers choose the keys.
-pub(crate) type Lookup<K, V> = LookupBy<K, V, std::hash::RandomState>;
-
-/// A map that is looked up and never iterated, with a hasher of its own.
 #[expect(clippy::disallowed_types, reason = "looked up, never iterated")]
-pub(crate) type LookupBy<K, V, S> = std::collections::HashMap<K, V, S>;
+pub(crate) type Lookup<K, V> = std::collections::HashMap<K, V>;
 
 /// A dense number for a rule.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -42,7 +40,8 @@ pub(crate) struct RuleState {
 pub(crate) struct Rules {
     by_name: Lookup<Box<str>, RuleId>,
     slots: Vec<RuleState>,
-    free: Vec<RuleId>,
+    /// The lowest goes out first, whenever it came back.
+    free: BTreeSet<RuleId>,
     max: usize,
 }
 
@@ -51,7 +50,7 @@ impl Rules {
         Self {
             by_name: Lookup::default(),
             slots: vec![RuleState::default()],
-            free: Vec::new(),
+            free: BTreeSet::new(),
             max: usize::try_from(max).unwrap_or(usize::MAX),
         }
     }
@@ -67,7 +66,7 @@ impl Rules {
         if self.by_name.len() >= self.max {
             return RuleId(0);
         }
-        let id = self.free.pop().unwrap_or_else(|| {
+        let id = self.free.pop_first().unwrap_or_else(|| {
             self.slots.push(RuleState::default());
             RuleId(u32::try_from(self.slots.len() - 1).unwrap_or(0))
         });
@@ -106,9 +105,13 @@ impl Rules {
             if !rule.name.is_empty() && rule.last < time {
                 self.by_name.remove(&rule.name);
                 *rule = RuleState::default();
-                self.free.push(RuleId(u32::try_from(at).unwrap_or(0)));
+                self.free.insert(RuleId(u32::try_from(at).unwrap_or(0)));
             }
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
     }
 
     pub(crate) fn get(&self, id: RuleId) -> Option<&RuleState> {

@@ -64,6 +64,10 @@ impl Leases {
         self.len == 0
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Returns who held `ip` at `time`.
     pub(crate) fn holder(&self, ip: IpAddr, time: i64) -> Holder<'_> {
         let Some(leases) = self.by_ip.get(&ip) else {

@@ -31,6 +31,7 @@ mod reasons;
 mod story;
 mod render;
 mod evict;
+pub mod invariants;
 pub mod graph;
 pub mod explain;
 

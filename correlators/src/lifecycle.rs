@@ -37,8 +37,6 @@ pub(crate) struct IncidentState {
     pub(crate) learning: bool,
     pub(crate) merged_from: Vec<String>,
     pub(crate) related: Vec<RelatedIncident>,
-    /// Id of the full incident that this one continues.
-    pub(crate) continues: Option<String>,
     /// Episodes whose repeats are not published yet.
     pub(crate) unshown: BTreeSet<u64>,
 }
@@ -70,12 +68,6 @@ impl Fusion {
             return kept;
         };
         self.expiry.remove(&(other.expires, gone));
-        if let Some(full) = other.continues
-            && let Some(full) = self.threads.get_mut(full)
-            && full.successor == Some(gone)
-        {
-            full.successor = (full.founder != kept).then_some(kept);
-        }
         for number in &other.episodes {
             if let Some(episode) = self.episodes.get_mut(*number) {
                 episode.thread = kept;
@@ -94,9 +86,11 @@ impl Fusion {
         if let Some(episode) = self.episodes.get_mut(evidence.to) {
             let at = episode.links.iter().take_while(|link| link.joined).count();
             episode.links.insert(at, evidence);
-            // What made threads one stays: a thread has one such link less than episodes.
-            let max = usize::try_from(self.settings.limits.links).unwrap_or(usize::MAX);
-            episode.links.truncate(max.max(at + 1));
+            episode.links.truncate(
+                usize::try_from(self.settings.limits.links)
+                    .unwrap_or(usize::MAX)
+                    .max(1),
+            );
         }
         self.outputs.push_back(Output::ThreadMerged {
             thread: gone,
@@ -131,12 +125,13 @@ impl Fusion {
     pub(crate) fn seal(&mut self, full: u64, successor: u64) {
         if let Some(thread) = self.threads.get_mut(full) {
             thread.successor = Some(successor);
-            if thread.incident.is_some() {
+            let (id, published) = (thread.id, thread.incident.is_some());
+            if published {
                 self.touch(full, Change::Sealed);
             }
-        }
-        if let Some(thread) = self.threads.get_mut(successor) {
-            thread.continues = Some(full);
+            if let Some(thread) = self.threads.get_mut(successor) {
+                thread.continues = Some(id);
+            }
         }
         self.stats.sealed += 1;
     }
@@ -218,10 +213,10 @@ impl Fusion {
             learning: thread.start < learning_until,
             merged_from: Vec::new(),
             related: Vec::new(),
-            continues: None,
             unshown: thread.episodes.iter().copied().collect(),
         };
         thread.incident = Some(Box::new(state));
+        self.requeue(number);
         self.stats.promoted += 1;
         self.outputs
             .push_back(Output::ThreadPromoted { thread: number });
@@ -235,10 +230,6 @@ impl Fusion {
             return;
         };
         let title = self.title(thread, &score);
-        let continues = thread.continues.and_then(|full| self.threads.get(full));
-        let continues = continues
-            .filter(|full| full.incident.is_some())
-            .map(Thread::id);
         // Severity is never lowered while the incident is open.
         let severity = self.severity(score.risk_tenths).max(before.severity);
         if before.revision > 0 {
@@ -266,8 +257,6 @@ impl Fusion {
         incident.tactics = score.tactics;
         incident.chain = score.chain;
         incident.title = title;
-        // As it was when first known: the full one may be forgotten before this one.
-        incident.continues = incident.continues.take().or(continues);
         let unshown = std::mem::take(&mut incident.unshown);
         for (entity, presence) in &mut thread.entities {
             presence.name = self

@@ -122,7 +122,7 @@ impl Fusion {
             links: Vec::new(),
             correlators: vec![CORRELATOR.to_owned()],
             related_incidents: state.related.clone(),
-            continues: state.continues.clone(),
+            continues: thread.continues.map(|full| full.to_string()),
             split_from: None,
             merged_into: None,
             merged_from: state.merged_from.clone(),

@@ -70,6 +70,7 @@ impl Fusion {
             return None;
         }
         thread.warm = true;
+        self.requeue(number);
         let new = self.entities_of(number);
         for entity in &new {
             if let Some(state) = self.entities.get_mut(*entity) {

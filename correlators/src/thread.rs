@@ -1,15 +1,13 @@
 //! A thread: the episodes that were linked or stitched together.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::entities::Same;
 use crate::entity::{EntityId, EntityName};
 use crate::episode::Episode;
-use crate::fixed::{Hourly, Millibits, ONE_Q16, Q16, log2_ratio, scale};
+use crate::fixed::{Hourly, Millibits, ONE_Q16, log2_ratio, scale};
 use crate::interner::RuleId;
 use crate::lifecycle::IncidentState;
 use crate::order::Tactics;
@@ -35,8 +33,8 @@ pub(crate) struct Thread {
     /// Holds something its vendor already correlated.
     pub(crate) vendor_incident: bool,
     pub(crate) incident: Option<Box<IncidentState>>,
-    /// The full thread this one continues, and the one that continues this.
-    pub(crate) continues: Option<u64>,
+    /// Id of the full thread this one continues, and the number of the one that continues this.
+    pub(crate) continues: Option<Uuid>,
     pub(crate) successor: Option<u64>,
     /// When it is dropped unless something comes in: the key it is queued under.
     pub(crate) expires: i64,
@@ -45,6 +43,9 @@ pub(crate) struct Thread {
 /// What a thread did at one entity.
 #[derive(Debug)]
 pub(crate) struct Presence {
+    /// Full episodes, and all.
+    pub(crate) full: u32,
+    pub(crate) all: u32,
     /// Starts of the first and the last full episode.
     pub(crate) first: i64,
     pub(crate) last: i64,
@@ -52,7 +53,7 @@ pub(crate) struct Presence {
     pub(crate) active: i64,
     /// The entity's rate when the thread first touched it.
     pub(crate) rate_before: Hourly,
-    /// Its full episodes here, each once, and their rules.
+    /// Full episodes, by number.
     pub(crate) episodes: Vec<u64>,
     pub(crate) rules: Vec<RuleCount>,
     /// What the entity was called when the incident was last revised.
@@ -91,7 +92,7 @@ impl Thread {
             incident: None,
             continues: None,
             successor: None,
-            expires: i64::MIN,
+            expires: 0,
         };
         thread.count(number, founder, rate);
         thread
@@ -116,6 +117,8 @@ impl Thread {
         }
         for mention in &episode.mentions {
             let presence = Presence {
+                full: 1,
+                all: 1,
                 first: episode.start,
                 last: episode.start,
                 active: episode.end(),
@@ -174,11 +177,6 @@ impl Thread {
         }
         if let Some(incident) = &mut self.incident {
             incident.unshown.extend(&other.episodes);
-            if let Some(other) = other.incident
-                && incident.continues.is_none()
-            {
-                incident.continues = other.continues;
-            }
         }
         let (mut large, small) = if self.episodes.len() >= other.episodes.len() {
             (std::mem::take(&mut self.episodes), other.episodes)
@@ -189,26 +187,27 @@ impl Thread {
         self.episodes = large;
         for (id, presence) in other.entities {
             match self.entities.entry(id) {
-                Entry::Vacant(vacant) => {
+                std::collections::btree_map::Entry::Vacant(vacant) => {
                     vacant.insert(presence);
                 }
-                Entry::Occupied(mut occupied) => occupied.get_mut().absorb(presence),
+                std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                    occupied.get_mut().absorb(presence)
+                }
             }
         }
     }
 
-    /// Two of its entities turned out to be one; `rule` gives an episode's rule.
-    pub(crate) fn unite(&mut self, pair: Same, rule: impl Fn(u64) -> Option<RuleId>) {
-        let Some(presence) = self.entities.remove(&pair.gone) else {
+    /// Two of its entities turned out to be one.
+    pub(crate) fn unite(&mut self, gone: EntityId, kept: EntityId) {
+        let Some(presence) = self.entities.remove(&gone) else {
             return;
         };
-        match self.entities.entry(pair.kept) {
-            Entry::Vacant(vacant) => {
+        match self.entities.entry(kept) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(presence);
             }
-            Entry::Occupied(mut occupied) => {
-                occupied.get_mut().absorb(presence);
-                occupied.get_mut().recount(rule);
+            std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                occupied.get_mut().absorb(presence)
             }
         }
     }
@@ -232,30 +231,19 @@ impl Presence {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.active = self.active.max(other.active);
+        self.full += other.full;
+        self.all += other.all;
         self.episodes.extend(other.episodes);
         for count in other.rules {
             add_rule(&mut self.rules, count.rule, count.all, count.full);
         }
     }
 
-    /// Counts anew where the same episode came in twice.
-    fn recount(&mut self, rule: impl Fn(u64) -> Option<RuleId>) {
-        let mut seen = BTreeSet::new();
-        self.episodes.retain(|episode| seen.insert(*episode));
-        self.rules.clear();
-        for rule in self.episodes.iter().filter_map(|episode| rule(*episode)) {
-            add_rule(&mut self.rules, rule, 1, true);
-        }
-    }
-
-    /// Returns the number of full episodes.
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.episodes.len()).unwrap_or(u32::MAX)
-    }
-
     fn burst(&self, window_floor_ms: i64) -> Millibits {
-        let further = self.count().saturating_sub(1);
-        let counted = u64::from(further) << 32;
+        if self.full < 2 {
+            return 0;
+        }
+        let counted = u64::from(self.full - 1) << 32;
         let expected = crate::fixed::expected(
             self.rate_before,
             (self.last - self.first).max(window_floor_ms),
@@ -264,7 +252,7 @@ impl Presence {
         if counted <= expected {
             return 0;
         }
-        let times = i32::try_from(further)
+        let times = i32::try_from(self.full - 1)
             .unwrap_or(i32::MAX)
             .saturating_mul(1_000);
         let excess = i32::try_from((counted - expected) / (1 << 22)).unwrap_or(i32::MAX);
@@ -276,9 +264,14 @@ impl Presence {
             )
     }
 
-    /// Returns its episodes as a weight to take out of a decayed count.
-    pub(crate) fn own(&self) -> Q16 {
-        u64::from(self.count()) * ONE_Q16
+    /// Returns the full episodes as a weight to take out of a decayed count.
+    pub(crate) fn own_full(&self) -> u64 {
+        u64::from(self.full) * ONE_Q16
+    }
+
+    /// Returns all episodes as a weight to take out of a decayed count.
+    pub(crate) fn own_all(&self) -> u64 {
+        u64::from(self.all) * ONE_Q16
     }
 
     /// Returns the number of rules with full episodes here besides `rule`.
