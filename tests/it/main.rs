@@ -7,6 +7,7 @@
 
 mod cli;
 mod kafka;
+mod model;
 mod readme;
 mod replay;
 mod scenarios;

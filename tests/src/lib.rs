@@ -15,6 +15,7 @@ mod wait;
 pub mod kafka;
 pub mod process;
 pub mod program;
+pub mod reference;
 pub mod scenario;
 pub mod traffic;
 
