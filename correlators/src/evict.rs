@@ -27,7 +27,8 @@ impl Fusion {
         self.entities.forget_before(now.saturating_sub(entity_idle));
         self.forget_uids(now.saturating_sub(uid_life).div_euclid(HOUR_MS));
         if new_day {
-            // Twice as long as an entity: no count of a rule that an entity still remembers can be given to another.
+            // Twice as long as an entity, so that whoever gets the number next inherits no episode of it and, at an entity
+            // that is never idle, a count that has faded to less than a thousandth.
             let rule_idle = entity_idle.saturating_mul(2).saturating_add(DAY_MS);
             let today = day.saturating_mul(DAY_MS);
             self.rules.forget_before(today.saturating_sub(rule_idle));
