@@ -10,8 +10,10 @@ use crate::decode::Broken;
 
 /// Most bytes of a value that are kept; of a longer one the head and the hash of the whole.
 pub const VALUE_BYTES_MAX: usize = 900 << 10;
-/// Most bytes of key and headers together that are kept.
+/// Most bytes of key and headers together that are kept, each header with [`HEADER_BYTES`] on top.
 pub const ENVELOPE_BYTES_MAX: usize = 96 << 10;
+/// What a header takes beside its name and value: two lengths of up to five bytes.
+const HEADER_BYTES: usize = 10;
 /// Longest message.
 const MESSAGE_BYTES_MAX: usize = 512;
 
@@ -37,7 +39,8 @@ pub fn dead_letter(topic: &Arc<str>, record: &Record, broken: &Broken) -> NewRec
     }
     let mut headers = Vec::new();
     for header in &record.headers {
-        let bytes = header.name.len() + header.value.as_ref().map_or(0, Vec::len);
+        let value = header.value.as_ref().map_or(0, Vec::len);
+        let bytes = HEADER_BYTES + header.name.len() + value;
         if bytes > left {
             cut.push("headers");
             break;
@@ -175,6 +178,17 @@ mod tests {
             Some("value,headers")
         );
         assert_eq!(header(&letter, "fusor.dlq.sha256").map(str::len), Some(64));
+    }
+
+    #[test]
+    fn headers_of_no_bytes_are_not_kept_without_end() {
+        let empty = Header {
+            name: String::new(),
+            value: None,
+        };
+        let letter = letter(&record(1, 1, vec![empty; 1 << 20]));
+        assert!(letter.headers.len() < ENVELOPE_BYTES_MAX / HEADER_BYTES + 20);
+        assert_eq!(header(&letter, "fusor.dlq.truncated"), Some("headers"));
     }
 
     #[test]
