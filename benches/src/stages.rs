@@ -107,8 +107,8 @@ pub fn consume_and_decode(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
     loop {
         let polled = bus.poll(&request, &|_| true)?;
         for change in polled.changes {
-            if let engine::bus::Change::Assigned { lanes: new, .. } = change {
-                lanes.extend(new);
+            if let engine::bus::Change::Assigned { inputs, .. } = change {
+                lanes.extend(inputs.into_iter().map(|input| input.lane));
             }
         }
         let mut epoch = Epoch::default();
@@ -122,7 +122,7 @@ pub fn consume_and_decode(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
             alerts += u64::try_from(decoded.alerts().len())?;
         }
         bus.commit(&epoch)?;
-        let closed = |(lane, _): &(_, _)| bus.reading(*lane) == Reading::Closed;
+        let closed = |lane: &_| bus.reading(*lane) == Reading::Closed;
         if lanes.iter().all(closed) {
             return Ok(alerts);
         }

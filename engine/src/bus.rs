@@ -64,14 +64,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// Returns the bytes the record holds on to, without its bookkeeping.
+    /// Returns the bytes the record takes in memory: a header of no bytes takes some too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let headers = self
-            .headers
-            .iter()
-            .map(|h| h.name.len() + length(h.value.as_ref()));
-        length(self.key.as_ref()) + length(self.value.as_ref()) + headers.sum::<usize>()
+        let header = |h: &Header| size_of::<Header>() + h.name.len() + length(h.value.as_ref());
+        let headers: usize = self.headers.iter().map(header).sum();
+        size_of::<Self>() + length(self.key.as_ref()) + length(self.value.as_ref()) + headers
     }
 }
 
@@ -100,6 +98,17 @@ pub struct NewRecord {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Lane(pub u32);
 
+/// One input of a shard as it is handed out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Input {
+    /// The lane it is read as.
+    pub lane: Lane,
+    /// The partition.
+    pub partition: Partition,
+    /// The group's committed offset, from which it is read; none where there is none, and then from its start.
+    pub committed: Option<i64>,
+}
+
 /// How far a lane has been read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reading {
@@ -119,9 +128,9 @@ pub enum Change {
         /// The shard.
         shard: i32,
         /// Its inputs, by (topic, partition).
-        lanes: Vec<(Lane, Partition)>,
+        inputs: Vec<Input>,
     },
-    /// A shard is this member's no longer: whatever of it was not committed belongs to another.
+    /// A shard is this member's no longer: whatever of it was not committed belongs to whoever has it next.
     Revoked {
         /// The shard.
         shard: i32,
@@ -189,13 +198,14 @@ pub enum BusError {
 /// An epoch was not committed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing of it was written; the same epoch may be tried again.
+    /// It is not known to be written. The same epoch, and no other, may be tried again: the bus finds out by itself
+    /// if it was written after all.
     #[error("aborted: {problem}")]
     Aborted {
         /// What the bus said.
         problem: String,
     },
-    /// The assignment is gone: the epoch must be dropped with the state behind it.
+    /// The assignment is gone, and with it the right to write.
     #[error("fenced: {problem}")]
     Fenced {
         /// What the bus said.
@@ -233,23 +243,31 @@ pub trait Bus {
     /// Returns what the client said when it could not be built again.
     fn rejoin(&mut self) -> Result<(), BusError>;
 
-    /// Serves the group between two tries of one epoch, without reading.
+    /// Serves the group between two tries of one epoch, without reading: no records are returned.
     ///
     /// # Errors
     /// As [`Bus::poll`].
-    fn keep_alive(&mut self, wait: Duration) -> Result<Vec<Change>, BusError>;
+    fn keep_alive(&mut self, wait: Duration) -> Result<Polled, BusError>;
 }
 
 /// Returns the inputs of one shard, by (topic, partition): all of them where there is one shard, else partition
 /// `shard` of every topic.
 ///
 /// # Errors
-/// Names the topics whose partition count is not the number of shards, where there are several.
+/// Names the topics whose partition count is not the number of shards, where there are several, and a shard
+/// that is none of them: the state topic grew, and its new partition would be handed inputs that are another's.
 pub fn inputs_of(
     shard: i32,
     shards: i32,
     topics: &[(Arc<str>, i32)],
 ) -> Result<Vec<Partition>, BusError> {
+    if !(0..shards).contains(&shard) {
+        let problem = format!(
+            "the state topic had {shards} partitions at the start and now has a partition {shard}: \
+             how many there are can only change while nothing runs"
+        );
+        return Err(BusError::Topics { problem });
+    }
     let partition = |topic: &Arc<str>, number| Partition {
         topic: Arc::clone(topic),
         number,

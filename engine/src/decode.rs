@@ -8,6 +8,7 @@ use std::thread;
 use schemas::alert::{Alert, TimeQuality};
 use schemas::binding::Binding;
 use schemas::decode::{Envelope, Limits, decode};
+use schemas::entity::Entity;
 use schemas::time::Timestamp;
 
 use crate::bus::Record;
@@ -117,6 +118,13 @@ impl Decoded {
             Content::Alerts(alerts) => alerts,
             Content::Binding(_) | Content::Broken(_) => &[],
         }
+    }
+
+    /// Returns about how many bytes the record takes in memory: many short alerts take more than they are long.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let alert = |alert: &Alert| size_of::<Alert>() + alert.entities.len() * size_of::<Entity>();
+        self.record.bytes() + self.alerts().iter().map(alert).sum::<usize>()
     }
 
     /// Returns the event time that orders the record: the earliest of its alerts, or the start of its lease.

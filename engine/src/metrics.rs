@@ -78,7 +78,7 @@ list! {
     LATENCY = Histogram "fusor_end_to_end_latency_seconds", "Time from a record's append at the broker until its epoch was committed.";
     WATERMARK_DELAY = Gauge "fusor_watermark_delay_seconds", "How far the watermark lies behind the clock, by shard.";
     SHARDS = Gauge "fusor_shards_assigned", "Shards this process works on.";
-    LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one read and the end, by topic and partition.";
+    LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one read and the end, by topic and partition; 0 for a partition this process no longer reads.";
     EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
     COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
     DLQ_RECORDS = Counter "fusor_dlq_records_total", "Records written to the dead-letter topic, by reason.";

@@ -1,22 +1,21 @@
 //! One shard: its inputs in order, and the tenants that live in it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 use correlators::{Fusion, Output, Placement, Settings, Stats};
-use schemas::alert::Alert;
-use schemas::binding::Binding;
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
-use crate::bus::{Lane, Partition};
+use crate::bus::{Input, Lane, Partition};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::order::{Merge, Taken};
 use crate::source::{Source, Sources};
 
 mod clock;
+mod work;
 use clock::Clock;
+use work::{Job, Work, run_all};
 
 /// How a shard applies its records.
 #[derive(Clone, Debug)]
@@ -35,6 +34,9 @@ pub struct Shard {
     config: ShardConfig,
     lanes: BTreeMap<Lane, usize>,
     partitions: Vec<Partition>,
+    /// The next offset of each partition: behind what was applied, and behind what was committed.
+    applied: Vec<Option<i64>>,
+    committed: Vec<Option<i64>>,
     merge: Merge<Decoded>,
     clock: Clock,
     tenants: Tenants,
@@ -79,40 +81,54 @@ pub struct TenantOutput {
     pub incidents: Vec<Arc<Incident>>,
 }
 
-/// One input of a tenant, in the order of application.
-enum Job<'a> {
-    Time(Timestamp),
-    /// With its number among all alerts of the epoch.
-    Alert(usize, &'a Alert),
-    Binding(&'a Binding),
-}
-
 impl Shard {
     /// Creates a shard that has read nothing.
     #[must_use]
-    pub fn new(lanes: &[(Lane, Partition)], sources: &Sources, config: ShardConfig) -> Self {
+    pub fn new(inputs: &[Input], sources: &Sources, config: ShardConfig) -> Self {
         // Bindings tell who held an address; how far the alerts have come is told by the alerts alone.
-        let counts = |(_, partition): &(Lane, Partition)| {
-            !matches!(sources.get(&partition.topic), Some(Source::Bindings))
-        };
+        let counts =
+            |input: &Input| !matches!(sources.get(&input.partition.topic), Some(Source::Bindings));
         Self {
-            lanes: lanes
-                .iter()
-                .enumerate()
-                .map(|(index, (lane, _))| (*lane, index))
-                .collect(),
-            partitions: lanes
-                .iter()
-                .map(|(_, partition)| partition.clone())
-                .collect(),
-            merge: Merge::new(lanes.len()),
+            lanes: lanes(inputs),
+            partitions: inputs.iter().map(|input| input.partition.clone()).collect(),
+            applied: offsets(inputs),
+            committed: offsets(inputs),
+            merge: Merge::new(inputs.len()),
             clock: Clock::new(
-                lanes.iter().map(counts).collect(),
+                inputs.iter().map(counts).collect(),
                 config.settings.lateness_ms,
             ),
             tenants: Tenants::default(),
             config,
         }
+    }
+
+    /// Takes the inputs of a shard that was lost and handed out again, and returns whether its state still holds.
+    ///
+    /// It does when the group's offsets are exactly those of this state: an epoch always moves one, so nobody has
+    /// written since. They may be those before the last epoch or behind it, whose commit was then only not heard of.
+    #[must_use]
+    pub fn resume(&mut self, inputs: &[Input]) -> bool {
+        let partitions = inputs.iter().map(|input| &input.partition);
+        let found = offsets(inputs);
+        if !partitions.eq(&self.partitions) || (found != self.committed && found != self.applied) {
+            return false;
+        }
+        self.committed = found;
+        self.lanes = lanes(inputs);
+        self.merge = Merge::new(inputs.len());
+        true
+    }
+
+    /// Notes that everything applied was committed.
+    pub fn commit(&mut self) {
+        self.committed.clone_from(&self.applied);
+    }
+
+    /// Returns whether something was applied that is not known to be committed.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.applied != self.committed
     }
 
     /// Returns the lanes of the shard.
@@ -146,10 +162,14 @@ impl Shard {
         (tenants.len(), tenants.iter().map(Fusion::stats).sum())
     }
 
-    /// Takes in a record of one of the shard's lanes.
+    /// Takes in a record of one of the shard's lanes; one that was applied before is passed over.
     pub fn push(&mut self, lane: Lane, decoded: Decoded) {
         if let Some(index) = self.lanes.get(&lane) {
-            let (time, bytes) = (decoded.time(), decoded.record.bytes());
+            let applied = self.applied.get(*index).copied().flatten();
+            if applied.is_some_and(|next| decoded.record.offset < next) {
+                return;
+            }
+            let (time, bytes) = (decoded.time(), decoded.bytes());
             self.merge.push(*index, time, bytes, decoded);
         }
     }
@@ -161,14 +181,17 @@ impl Shard {
         }
     }
 
-    /// Applies up to `records_max` records, as far as their order is safe.
-    pub fn apply(&mut self, records_max: usize) -> Applied {
+    /// Applies up to `records_max` records, as far as their order is safe; the one that crosses `bytes_max` is the last.
+    pub fn apply(&mut self, records_max: usize, bytes_max: usize) -> Applied {
         let mut taken = Vec::new();
         let mut marks = Vec::new();
+        let mut bytes = 0;
         let mut next: BTreeMap<usize, i64> = BTreeMap::new();
         while taken.len() < records_max
+            && bytes < bytes_max
             && let Some(mut item) = self.merge.pop()
         {
+            bytes += item.content.record.bytes();
             next.insert(item.lane, item.content.record.offset + 1);
             self.admit(&mut item);
             let told = item.content.time().is_some();
@@ -186,10 +209,15 @@ impl Shard {
             })
             .collect();
         let outputs = self.correlate(&mut fates, &marks);
-        let offsets = next
-            .into_iter()
-            .filter_map(|(lane, offset)| Some((self.partitions.get(lane)?.clone(), offset)))
-            .collect();
+        let mut offsets = Vec::new();
+        for (lane, offset) in next {
+            if let (Some(partition), Some(applied)) =
+                (self.partitions.get(lane), self.applied.get_mut(lane))
+            {
+                *applied = Some(offset);
+                offsets.push((partition.clone(), offset));
+            }
+        }
         Applied {
             fates,
             outputs,
@@ -249,6 +277,16 @@ impl Shard {
     }
 }
 
+/// Numbers the lanes in the order of their inputs.
+fn lanes(inputs: &[Input]) -> BTreeMap<Lane, usize> {
+    let numbered = inputs.iter().enumerate();
+    numbered.map(|(index, input)| (input.lane, index)).collect()
+}
+
+fn offsets(inputs: &[Input]) -> Vec<Option<i64>> {
+    inputs.iter().map(|input| input.committed).collect()
+}
+
 /// The reason of a record that would need one tenant too many.
 pub const TOO_MANY_TENANTS: &str = "too_many_tenants";
 
@@ -297,74 +335,4 @@ impl Tenants {
         }
         jobs
     }
-}
-
-/// What one tenant has to do in an epoch.
-struct Work<'a> {
-    number: usize,
-    fusion: &'a mut Fusion,
-    jobs: Vec<Job<'a>>,
-}
-
-struct Done {
-    number: usize,
-    placements: Vec<(usize, Placement)>,
-    output: TenantOutput,
-}
-
-impl Work<'_> {
-    fn run(self) -> Done {
-        let fusion = self.fusion;
-        let mut placements = Vec::new();
-        let mut outputs = Vec::new();
-        for job in self.jobs {
-            match job {
-                Job::Time(watermark) => fusion.handle_time(watermark),
-                Job::Alert(slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
-                Job::Binding(binding) => fusion.handle_binding(binding),
-            }
-            outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
-        }
-        let incidents = std::iter::from_fn(|| fusion.poll_incident());
-        let incidents = incidents.map(Arc::new).collect();
-        Done {
-            number: self.number,
-            placements,
-            output: TenantOutput {
-                tenant: fusion.tenant().to_owned(),
-                outputs,
-                incidents,
-            },
-        }
-    }
-}
-
-/// Below this many jobs a thread costs more than it saves.
-const JOBS_PER_THREAD_MIN: usize = 256;
-
-/// Runs every tenant's work, one tenant on one thread.
-fn run_all(work: Vec<Work<'_>>, threads: usize) -> Vec<Done> {
-    let jobs: usize = work.iter().map(|work| work.jobs.len()).sum();
-    let threads = threads.min(work.len()).min(jobs / JOBS_PER_THREAD_MIN);
-    if threads <= 1 {
-        return work.into_iter().map(Work::run).collect();
-    }
-    let queue = Mutex::new(work.into_iter());
-    let next = || {
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.next()
-    };
-    let run = || std::iter::from_fn(next).map(Work::run).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        let mut done = Vec::new();
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => done.extend(part),
-                // State that a panic left half changed must not be committed: the process ends and the group replays.
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    })
 }

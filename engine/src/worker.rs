@@ -3,7 +3,6 @@
 //! One pass is one epoch, and one epoch is one transaction. Between two epochs nothing is uncommitted but records that
 //! wait for their turn in the order, and those are read again by whoever gets the shard next.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use correlators::{Output, Placement};
 use schemas::alert::Alert;
 use schemas::incident::Incident;
 
-use crate::bus::{Bus, BusError, Change, CommitError, Epoch, Lane, Reading, Record, Request};
+use crate::bus::{Bus, BusError, CommitError, Epoch, Lane, Polled, Reading, Record, Request};
 use crate::dead_letter::dead_letter;
 use crate::decode::{Broken, Content, Decoder};
 use crate::metrics;
@@ -20,6 +19,9 @@ use crate::publish::Publisher;
 use crate::readiness::{Condition, Readiness};
 use crate::shard::{Applied, Shard, ShardConfig};
 use crate::view::IncidentView;
+
+mod held;
+use held::Held;
 
 /// How the worker works.
 #[derive(Clone, Debug)]
@@ -117,7 +119,7 @@ pub enum WorkerError {
 pub struct Worker<B> {
     bus: B,
     config: WorkerConfig,
-    shards: BTreeMap<i32, Shard>,
+    held: Held,
     view: Arc<IncidentView>,
     readiness: Arc<Readiness>,
     stop: Arc<AtomicBool>,
@@ -139,7 +141,7 @@ impl<B: Bus> Worker<B> {
         Self {
             bus,
             config,
-            shards: BTreeMap::new(),
+            held: Held::default(),
             view,
             readiness,
             stop,
@@ -149,7 +151,7 @@ impl<B: Bus> Worker<B> {
     /// Returns whether the worker has a shard.
     #[must_use]
     pub fn is_assigned(&self) -> bool {
-        !self.shards.is_empty()
+        !self.held.own.is_empty()
     }
 
     /// Steps until every input is closed and committed, or until it is to stop.
@@ -169,13 +171,10 @@ impl<B: Bus> Worker<B> {
         self.readiness.beat();
         let started = Instant::now();
         let Self {
-            bus,
-            shards,
-            config,
-            ..
+            bus, held, config, ..
         } = self;
         let held_back = |lane: Lane| {
-            let buffered = shards.values().find_map(|shard| shard.buffered(lane));
+            let buffered = held.own.values().find_map(|shard| shard.buffered(lane));
             let (records, bytes) = buffered.unwrap_or_default();
             records >= config.ahead_records_max || bytes >= config.ahead_bytes_max
         };
@@ -183,12 +182,16 @@ impl<B: Bus> Worker<B> {
         for condition in Condition::ALL {
             self.readiness.set(condition, polled.joined);
         }
-        self.change(&polled.changes);
+        self.follow(&polled);
         self.take_in(polled.records);
         let applied: Vec<Applied> = self
-            .shards
+            .held
+            .own
             .values_mut()
-            .map(|shard| shard.apply(self.config.epoch.records_max))
+            .map(|shard| {
+                let epoch = &self.config.epoch;
+                shard.apply(epoch.records_max, epoch.bytes_max)
+            })
             .collect();
         if applied.iter().all(|applied| applied.fates.is_empty()) {
             return Ok(if self.is_finished() {
@@ -217,33 +220,29 @@ impl<B: Bus> Worker<B> {
         let closed = |lane| self.bus.reading(lane) == Reading::Closed;
         self.is_assigned()
             && self
-                .shards
+                .held
+                .own
                 .values()
                 .all(|shard| shard.is_drained() && shard.lanes().all(closed))
     }
 
-    fn change(&mut self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::Assigned { shard, lanes } => {
-                    tracing::info!(shard, inputs = lanes.len(), "shard assigned");
-                    let state = Shard::new(
-                        lanes,
-                        &self.config.decoder.sources,
-                        self.config.shard.clone(),
-                    );
-                    self.shards.insert(*shard, state);
-                }
-                Change::Revoked { shard } => {
-                    tracing::info!(shard, "shard revoked");
-                    self.shards.remove(shard);
-                    // Without a list of its incidents the view cannot forget one shard alone.
-                    self.view.clear();
-                    metrics::incidents_forgotten();
-                }
-            }
+    /// Follows the group; returns whether state was forgotten on the way.
+    fn follow(&mut self, polled: &Polled) -> bool {
+        let config = &self.config;
+        let forgotten = self.held.follow(polled, |inputs| {
+            Shard::new(inputs, &config.decoder.sources, config.shard.clone())
+        });
+        if forgotten {
+            self.forget_view();
         }
-        metrics::shards(self.shards.len());
+        metrics::shards(self.held.own.len());
+        forgotten
+    }
+
+    /// Without a list of its incidents the view cannot forget one shard alone.
+    fn forget_view(&self) {
+        self.view.clear();
+        metrics::incidents_forgotten();
     }
 
     /// Decodes what was read and puts it where its turn is waited for.
@@ -252,14 +251,15 @@ impl<B: Bus> Worker<B> {
         let decoded = self.config.decoder.decode_all(records);
         for (lane, decoded) in lanes.into_iter().zip(decoded) {
             let shard = self
-                .shards
+                .held
+                .own
                 .values_mut()
                 .find(|shard| shard.buffered(lane).is_some());
             if let Some(shard) = shard {
                 shard.push(lane, decoded);
             }
         }
-        for shard in self.shards.values_mut() {
+        for shard in self.held.own.values_mut() {
             let lanes: Vec<Lane> = shard.lanes().collect();
             for lane in lanes {
                 shard.set_at_end(lane, self.bus.reading(lane) != Reading::Behind);
@@ -292,30 +292,19 @@ impl<B: Bus> Worker<B> {
         Ok((epoch, incidents))
     }
 
-    /// Commits the epoch, trying the same one again for as long as the shards are ours.
+    /// Commits the epoch, trying the same one again for as long as nobody else can have written.
     ///
-    /// Returns false when they are not: the epoch and the state behind it are dropped, another member reads it all again.
+    /// Returns false when somebody has, or may have: the epoch is dropped with all state, and what is committed is
+    /// read from there.
     fn commit(&mut self, epoch: &Epoch) -> Result<bool, WorkerError> {
         let (mut wait, longest) = BACKOFF;
         let mut stopping_since = None;
         loop {
-            let started = Instant::now();
-            let problem = match self.bus.commit(epoch) {
-                Ok(()) => {
-                    metrics::committed(started.elapsed());
-                    return Ok(true);
-                }
-                Err(CommitError::Fenced { problem }) => {
-                    metrics::commit_failed(metrics::CommitFailure::Fenced);
-                    tracing::warn!(problem, "fenced: dropping the state and joining again");
-                    self.drop_shards();
-                    self.bus.rejoin()?;
-                    return Ok(false);
-                }
-                Err(CommitError::Aborted { problem }) => problem,
+            let Some(problem) = self.try_commit(epoch)? else {
+                self.held.commit();
+                return Ok(true);
             };
-            metrics::commit_failed(metrics::CommitFailure::Aborted);
-            tracing::warn!(problem, "an epoch was aborted and is tried again");
+            tracing::warn!(problem, "an epoch was not committed and is tried again");
             if self.stopping() {
                 let since = *stopping_since.get_or_insert_with(Instant::now);
                 let after = self.config.drain;
@@ -324,10 +313,12 @@ impl<B: Bus> Worker<B> {
                 }
             }
             self.readiness.beat();
-            let changes = self.bus.keep_alive(wait)?;
-            if !changes.is_empty() {
-                // Any change took the lanes of this epoch away, or those of a shard beside it: start from what is committed.
-                self.drop_shards();
+            let polled = self.bus.keep_alive(wait)?;
+            if self.follow(&polled) || self.held.is_torn() {
+                tracing::warn!("the shards went to another: dropping the state and joining again");
+                self.held = Held::default();
+                self.forget_view();
+                metrics::shards(0);
                 self.bus.rejoin()?;
                 return Ok(false);
             }
@@ -335,10 +326,32 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    fn drop_shards(&mut self) {
-        let shards: Vec<i32> = self.shards.keys().copied().collect();
-        let revoked = |shard| Change::Revoked { shard };
-        self.change(&shards.into_iter().map(revoked).collect::<Vec<_>>());
+    /// Tries to commit once, and returns what kept it from being done.
+    fn try_commit(&mut self, epoch: &Epoch) -> Result<Option<String>, WorkerError> {
+        if self.held.is_waiting() {
+            return Ok(Some("the shards are being handed out".to_owned()));
+        }
+        if !self.held.is_pending() {
+            // Their offsets were read again and are those of this epoch: it was committed and only not heard of.
+            return Ok(None);
+        }
+        let started = Instant::now();
+        match self.bus.commit(epoch) {
+            Ok(()) => {
+                metrics::committed(started.elapsed());
+                Ok(None)
+            }
+            Err(CommitError::Aborted { problem }) => {
+                metrics::commit_failed(metrics::CommitFailure::Aborted);
+                Ok(Some(problem))
+            }
+            Err(CommitError::Fenced { problem }) => {
+                metrics::commit_failed(metrics::CommitFailure::Fenced);
+                self.held.lose_all();
+                self.bus.rejoin()?;
+                Ok(Some(problem))
+            }
+        }
     }
 
     /// Makes a committed epoch visible to readers, counters and the observer.
@@ -368,10 +381,10 @@ impl<B: Bus> Worker<B> {
         for output in applied.iter().flat_map(|applied| &applied.outputs) {
             observer.outputs(&output.tenant, &output.outputs);
         }
-        for (shard, state) in &self.shards {
+        for (shard, state) in &self.held.own {
             metrics::watermark(*shard, state.watermark());
         }
-        metrics::state(self.shards.values().map(Shard::stats));
+        metrics::state(self.held.own.values().map(Shard::stats));
     }
 }
 

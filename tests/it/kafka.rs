@@ -1,5 +1,6 @@
 //! The program against real brokers.
 
+mod delivery;
 mod engine;
 
 use std::{

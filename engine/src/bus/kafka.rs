@@ -13,9 +13,11 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 
 use super::{
-    Bus, BusError, Change, CommitError, Epoch, Lane, Partition, Polled, Reading, Request, inputs_of,
+    Bus, BusError, Change, CommitError, Epoch, Input, Lane, Partition, Polled, Reading, Request,
+    inputs_of,
 };
 use crate::config::Config;
+use crate::readiness::Readiness;
 
 mod context;
 mod inputs;
@@ -33,9 +35,13 @@ pub struct KafkaBus {
     config: Arc<Config>,
     topics: Vec<(Arc<str>, i32)>,
     shards: i32,
+    /// Told of every answer that is waited for: a broker that is away does not make this process dead.
+    readiness: Arc<Readiness>,
     clients: Option<Clients>,
-    owned: BTreeMap<i32, Vec<(Lane, Partition)>>,
+    owned: BTreeMap<i32, Vec<Lane>>,
     next_lane: u32,
+    /// The last commit was asked for and not answered.
+    in_doubt: bool,
 }
 
 /// Dropped in this order: what reads and writes before what holds the shards.
@@ -62,23 +68,21 @@ impl KafkaBus {
         config: Arc<Config>,
         topics: Vec<(Arc<str>, i32)>,
         shards: i32,
+        readiness: Arc<Readiness>,
     ) -> Result<Self, BusError> {
         inputs_of(0, shards, &topics)?;
         let mut bus = Self {
             config,
             topics,
             shards,
+            readiness,
             clients: None,
             owned: BTreeMap::new(),
             next_lane: 0,
+            in_doubt: false,
         };
         bus.rejoin()?;
         Ok(bus)
-    }
-
-    fn partitions(&self) -> usize {
-        let counts = self.topics.iter().map(|(_, count)| *count);
-        counts.filter_map(|count| usize::try_from(count).ok()).sum()
     }
 
     fn clients(&mut self) -> Result<&mut Clients, BusError> {
@@ -93,14 +97,15 @@ impl KafkaBus {
         let mut changes = Vec::new();
         for event in events {
             match event {
-                GroupEvent::Revoked(shards) => {
+                GroupEvent::Revoked(shards) | GroupEvent::Lost(shards) => {
                     for shard in shards {
                         let lanes = self.owned.remove(&shard).unwrap_or_default();
-                        let lanes: Vec<Lane> = lanes.iter().map(|(lane, _)| *lane).collect();
                         self.clients()?.inputs.unassign(&lanes)?;
                         changes.push(Change::Revoked { shard });
                     }
-                    self.name_writer()?;
+                    if let Err(error) = self.name_writer() {
+                        tracing::warn!(%error, "the next commit tries again");
+                    }
                 }
                 GroupEvent::Assigned(shards) => {
                     for shard in shards.iter().copied() {
@@ -120,7 +125,7 @@ impl KafkaBus {
 
     fn name_writer(&mut self) -> Result<(), BusError> {
         let lowest = self.owned.keys().next().copied();
-        let config = Arc::clone(&self.config);
+        let (config, readiness) = (Arc::clone(&self.config), Arc::clone(&self.readiness));
         let clients = self.clients()?;
         let fits = |(shard, writer): &(i32, Writer)| Some(*shard) == lowest && !writer.is_spent();
         if clients.writer.as_ref().is_some_and(fits) {
@@ -129,7 +134,7 @@ impl KafkaBus {
         clients.writer = None;
         if let Some(shard) = lowest {
             let id = format!("{}-{shard}", config.group.as_str());
-            clients.writer = Some((shard, Writer::new(&config, &id)?));
+            clients.writer = Some((shard, Writer::new(&config, &id, readiness)?));
         }
         Ok(())
     }
@@ -139,38 +144,39 @@ impl KafkaBus {
         let first = self.next_lane;
         let clients = self.clients()?;
         let committed = clients.member.committed(&partitions)?;
-        let inputs: Vec<_> = (first..)
+        let inputs: Vec<Input> = (first..)
             .map(Lane)
             .zip(committed)
-            .map(|(lane, (partition, offset))| (lane, partition, offset))
+            .map(|(lane, (partition, committed))| Input {
+                lane,
+                partition,
+                committed,
+            })
             .collect();
         clients.inputs.assign(&inputs)?;
-        let lanes: Vec<(Lane, Partition)> = inputs
-            .into_iter()
-            .map(|(lane, partition, _)| (lane, partition))
-            .collect();
-        self.next_lane = lanes.last().map_or(first, |(Lane(last), _)| last + 1);
-        self.owned.insert(shard, lanes.clone());
-        Ok(Change::Assigned { shard, lanes })
+        let lanes: Vec<Lane> = inputs.iter().map(|input| input.lane).collect();
+        self.next_lane = lanes.last().map_or(first, |Lane(last)| last + 1);
+        self.owned.insert(shard, lanes);
+        Ok(Change::Assigned { shard, inputs })
     }
 
-    /// Finds out whether an epoch whose commit was not answered was committed.
-    fn resolve(&mut self, epoch: &Epoch, problem: String) -> Result<(), CommitError> {
-        tracing::warn!(problem, "a commit is in doubt");
-        let lost = |error: BusError| CommitError::Fenced {
-            problem: error.to_string(),
-        };
-        // The new producer of the same id ends the transaction one way or the other.
-        self.name_writer().map_err(lost)?;
+    /// Returns whether the group's offsets are those of an epoch, and so the epoch was committed.
+    fn is_committed(&mut self, epoch: &Epoch) -> Result<bool, BusError> {
         let partitions: Vec<Partition> = epoch.offsets.iter().map(|(p, _)| p.clone()).collect();
-        let member = &self.clients().map_err(lost)?.member;
-        let committed = member.committed(&partitions).map_err(lost)?;
+        let committed = self.clients()?.member.committed(&partitions)?;
         let attempted = epoch.offsets.iter().map(|(_, offset)| Some(*offset));
-        if committed.iter().map(|(_, offset)| *offset).eq(attempted) {
-            Ok(())
-        } else {
-            Err(CommitError::Aborted { problem })
-        }
+        Ok(committed.iter().map(|(_, offset)| *offset).eq(attempted))
+    }
+
+    /// Serves the group for at most `wait` and follows it.
+    fn serve_group(&mut self, wait: Duration) -> Result<Polled, BusError> {
+        let events = self.clients()?.member.poll(wait)?;
+        let changes = self.follow(events)?;
+        Ok(Polled {
+            joined: self.clients()?.member.is_joined(),
+            changes,
+            records: Vec::new(),
+        })
     }
 }
 
@@ -186,18 +192,11 @@ impl Bus for KafkaBus {
         } else {
             Duration::ZERO
         };
-        let events = self.clients()?.member.poll(wait);
-        let changes = self.follow(events)?;
-        let records = if self.owned.is_empty() {
-            Vec::new()
-        } else {
-            self.clients()?.inputs.read(request, wanted)?
-        };
-        Ok(Polled {
-            joined: self.clients()?.member.is_joined(),
-            changes,
-            records,
-        })
+        let mut polled = self.serve_group(wait)?;
+        if !self.owned.is_empty() {
+            polled.records = self.clients()?.inputs.read(request, wanted)?;
+        }
+        Ok(polled)
     }
 
     fn reading(&self, lane: Lane) -> Reading {
@@ -207,28 +206,43 @@ impl Bus for KafkaBus {
     }
 
     fn commit(&mut self, epoch: &Epoch) -> Result<(), CommitError> {
-        let fenced = |problem: String| CommitError::Fenced { problem };
-        self.name_writer()
-            .map_err(|error| fenced(error.to_string()))?;
-        let clients = self.clients().map_err(|error| fenced(error.to_string()))?;
-        let Some(fence) = clients.member.fence() else {
-            return Err(fenced("the member is in no generation".to_owned()));
+        let fenced = |problem: &str| CommitError::Fenced {
+            problem: problem.to_owned(),
         };
+        let aborted = |error: BusError| CommitError::Aborted {
+            problem: error.to_string(),
+        };
+        let clients = self.clients().map_err(aborted)?;
+        let Some(fence) = clients.member.fence() else {
+            return Err(fenced("the member is in no generation"));
+        };
+        // A new producer of the same name ends the transaction that is in doubt one way or the other.
+        self.name_writer().map_err(aborted)?;
+        if self.in_doubt && self.is_committed(epoch).map_err(aborted)? {
+            self.in_doubt = false;
+            return Ok(());
+        }
+        self.in_doubt = false;
+        let clients = self.clients().map_err(aborted)?;
         let Some((_, writer)) = clients.writer.as_mut() else {
-            return Err(fenced("the member has no shard".to_owned()));
+            return Err(fenced("the member has no shard"));
         };
         match writer.commit(epoch, &fence) {
             Ok(()) => Ok(()),
             Err(Attempt::Failed(error)) => Err(error),
-            Err(Attempt::InDoubt(problem)) => self.resolve(epoch, problem),
+            Err(Attempt::InDoubt(problem)) => {
+                self.in_doubt = true;
+                Err(CommitError::Aborted { problem })
+            }
         }
     }
 
     fn rejoin(&mut self) -> Result<(), BusError> {
         self.clients = None;
         self.owned.clear();
-        let inputs = Inputs::new(&self.config, self.partitions())?;
-        let member = Member::join(&self.config)?;
+        self.in_doubt = false;
+        let inputs = Inputs::new(&self.config, &self.topics)?;
+        let member = Member::join(&self.config, Arc::clone(&self.readiness))?;
         self.clients = Some(Clients {
             writer: None,
             inputs,
@@ -237,9 +251,8 @@ impl Bus for KafkaBus {
         Ok(())
     }
 
-    fn keep_alive(&mut self, wait: Duration) -> Result<Vec<Change>, BusError> {
-        let events = self.clients()?.member.poll(wait);
-        self.follow(events)
+    fn keep_alive(&mut self, wait: Duration) -> Result<Polled, BusError> {
+        self.serve_group(wait)
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{
-    Bus, BusError, Change, CommitError, Epoch, Lane, NewRecord, Partition, Polled, Reading, Record,
-    Request, inputs_of,
+    Bus, BusError, Change, CommitError, Epoch, Input, Lane, NewRecord, Partition, Polled, Reading,
+    Record, Request, inputs_of,
 };
 
 mod log;
@@ -37,6 +37,7 @@ struct Cluster {
     committed: BTreeMap<Partition, i64>,
     generation: u64,
     faults: Vec<CommitError>,
+    answers_lost: usize,
     transactions: u64,
 }
 
@@ -120,6 +121,11 @@ impl Memory {
     pub fn fail_commits(&self, errors: impl IntoIterator<Item = CommitError>) {
         let mut cluster = self.lock();
         cluster.faults.extend(errors);
+    }
+
+    /// Lets the next commit be written and its member hear that it was fenced.
+    pub fn lose_answer(&self) {
+        self.lock().answers_lost += 1;
     }
 
     /// Starts a new generation of the group: a member that polled before is fenced.
@@ -218,19 +224,24 @@ impl MemoryBus {
             })
             .collect();
         for shard in 0..self.shards {
-            let mut lanes = Vec::new();
+            let mut inputs = Vec::new();
             for partition in inputs_of(shard, self.shards, &topics)? {
                 let lane = Lane(self.next_lane);
                 self.next_lane += 1;
+                let committed = cluster.committed.get(&partition).copied();
                 let position = Position {
-                    offset: cluster.committed.get(&partition).copied().unwrap_or(0),
+                    offset: committed.unwrap_or(0),
                     partition: partition.clone(),
                     reading: Reading::Behind,
                 };
                 self.lanes.insert(lane, position);
-                lanes.push((lane, partition));
+                inputs.push(Input {
+                    lane,
+                    partition,
+                    committed,
+                });
             }
-            changes.push(Change::Assigned { shard, lanes });
+            changes.push(Change::Assigned { shard, inputs });
         }
         self.generation = Some(cluster.generation);
         Ok(changes)
@@ -345,8 +356,14 @@ impl Bus for MemoryBus {
             }
         }
         cluster.transactions += 1;
+        let lost = cluster.answers_lost > 0;
+        cluster.answers_lost = cluster.answers_lost.saturating_sub(1);
         drop(cluster);
         self.memory.shared.grown.notify_all();
+        if lost {
+            let problem = "the answer was lost with the membership".to_owned();
+            return Err(CommitError::Fenced { problem });
+        }
         Ok(())
     }
 
@@ -356,10 +373,14 @@ impl Bus for MemoryBus {
         Ok(())
     }
 
-    fn keep_alive(&mut self, _wait: Duration) -> Result<Vec<Change>, BusError> {
+    fn keep_alive(&mut self, _wait: Duration) -> Result<Polled, BusError> {
         let memory = self.memory.clone();
         let cluster = memory.lock();
-        self.serve_group(&cluster)
+        Ok(Polled {
+            joined: true,
+            changes: self.serve_group(&cluster)?,
+            records: Vec::new(),
+        })
     }
 }
 

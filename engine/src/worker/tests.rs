@@ -55,18 +55,20 @@ fn memory(values: &[(usize, &str)]) -> Memory {
     memory.create_topic("incidents", 1, Keep::All);
     memory.create_topic("dead", 1, Keep::All);
     for (topic, value) in values {
-        memory
-            .produce(NewRecord {
-                topic: INPUTS[*topic].into(),
-                partition: Some(0),
-                timestamp: None,
-                key: None,
-                value: Some(value.as_bytes().to_vec()),
-                headers: Vec::new(),
-            })
-            .unwrap();
+        memory.produce(new_record(*topic, value)).unwrap();
     }
     memory
+}
+
+fn new_record(topic: usize, value: &str) -> NewRecord {
+    NewRecord {
+        topic: INPUTS[topic].into(),
+        partition: Some(0),
+        timestamp: None,
+        key: None,
+        value: Some(value.as_bytes().to_vec()),
+        headers: Vec::new(),
+    }
 }
 
 fn close(memory: &Memory) {
@@ -140,6 +142,27 @@ fn the_order_of_application_does_not_depend_on_how_epochs_are_cut() {
 }
 
 #[test]
+fn what_waited_long_is_not_one_giant_transaction() {
+    let broken = "{".repeat(10_000);
+    let mut values = vec![(0, lease("x", 9))];
+    values.extend((0..20).map(|_| (0, broken.clone())));
+    values.extend((0..30).map(|_| (1, lease("x", 1))));
+    let values: Vec<(usize, &str)> = values.iter().map(|(t, v)| (*t, v.as_str())).collect();
+    let memory = memory(&values);
+    close(&memory);
+    let mut config = config(6, 5_000);
+    config.epoch.bytes_max = 25_000;
+    let mut worker = worker(&memory, config);
+    let mut before = 0;
+    while worker.step(&mut NoObserver).unwrap() != Step::Finished {
+        let letters = memory.read("dead", 0).len();
+        assert!(letters - before <= 3, "30 kB in one transaction");
+        before = letters;
+    }
+    assert_eq!(before, 20);
+}
+
+#[test]
 fn refused_records_are_dead_letters_in_the_same_transaction() {
     let memory = two_topics();
     run(&memory, config(5_000, 5_000));
@@ -169,12 +192,72 @@ fn an_aborted_epoch_is_tried_again_and_written_once() {
     assert_eq!(memory.read("dead", 0).len(), 2);
 }
 
+fn fenced() -> CommitError {
+    let problem = "unknown member".to_owned();
+    CommitError::Fenced { problem }
+}
+
+/// Duplicates show whether the state is the one that saw the first alert of that id.
+fn two_epochs_of_one_alert() -> (Memory, WorkerConfig) {
+    let (first, second) = (alert("1", "x", 1), alert("1", "x", 1));
+    let memory = memory(&[(0, &first), (0, &second)]);
+    close(&memory);
+    let mut config = config(1, 5_000);
+    config.decoder.sources = alerts();
+    (memory, config)
+}
+
 #[test]
-fn a_fenced_worker_drops_its_state_and_reads_again() {
+fn a_member_that_was_put_out_keeps_its_state_if_nobody_wrote_since() {
+    let (memory, config) = two_epochs_of_one_alert();
+    let mut seen = Placements::default();
+    let mut worker = worker(&memory, config);
+    while worker.step(&mut seen).unwrap() != Step::Finished {
+        if memory.transactions() == 1 && seen.alerts.len() == 1 {
+            memory.fail_commits([fenced()]);
+            seen.tenants.clear();
+        }
+    }
+    assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
+    assert_eq!(memory.transactions(), 2);
+}
+
+#[test]
+fn a_member_that_lost_its_shard_between_epochs_keeps_its_state_if_nobody_wrote_since() {
+    let (memory, config) = two_epochs_of_one_alert();
+    let mut seen = Placements::default();
+    let mut worker = worker(&memory, config);
+    let mut moved = false;
+    while worker.step(&mut seen).unwrap() != Step::Finished {
+        if !moved && seen.alerts.len() == 1 {
+            memory.rebalance();
+            moved = true;
+        }
+    }
+    assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
+}
+
+#[test]
+fn a_member_that_was_put_out_drops_its_state_if_another_wrote() {
+    let (memory, config) = two_epochs_of_one_alert();
+    let mut seen = Placements::default();
+    let mut first = worker(&memory, config.clone());
+    while seen.alerts.is_empty() {
+        first.step(&mut seen).unwrap();
+    }
+    worker(&memory, config).run(&mut NoObserver).unwrap();
+    memory.rebalance();
+    memory.produce(new_record(0, &alert("1", "x", 1))).unwrap();
+    first.run(&mut seen).unwrap();
+    assert_eq!(seen.alerts, ["x/1 placed", "x/1 placed"]);
+}
+
+#[test]
+fn a_commit_that_was_not_heard_of_is_not_written_twice() {
     let memory = two_topics();
-    let problem = "illegal generation".to_owned();
-    memory.fail_commits([CommitError::Fenced { problem }]);
+    memory.lose_answer();
     assert_eq!(run(&memory, config(5_000, 5_000)), ORDERED);
+    assert_eq!(memory.transactions(), 1);
     assert_eq!(memory.read("dead", 0).len(), 2);
 }
 
@@ -225,6 +308,17 @@ fn a_tenant_too_many_is_refused_by_name() {
         run(&memory, config(5_000, 5_000))[3..],
         ["a3 too_many_tenants", "a4 binding"]
     );
+}
+
+fn alerts() -> Sources {
+    let alerts = |topic: &str| {
+        let source = Source::Alerts {
+            format: None,
+            tenant: None,
+        };
+        (topic.to_owned(), source)
+    };
+    Sources::new(INPUTS.map(alerts))
 }
 
 /// One alert in the friendly JSON.
@@ -283,14 +377,7 @@ fn the_alerts_of_one_record_stay_together_whatever_their_tenants() {
     let memory = memory(&values);
     close(&memory);
     let mut config = config(5_000, 5_000);
-    let alerts = |topic: &str| {
-        let source = Source::Alerts {
-            format: None,
-            tenant: None,
-        };
-        (topic.to_owned(), source)
-    };
-    config.decoder.sources = Sources::new(INPUTS.map(alerts));
+    config.decoder.sources = alerts();
     let mut seen = Placements::default();
     worker(&memory, config).run(&mut seen).unwrap();
     assert_eq!(

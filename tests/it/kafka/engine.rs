@@ -63,7 +63,7 @@ impl<'a> Engine<'a> {
             .collect();
         let config = format!(
             "version: 1\n\
-             kafka: {{brokers: ['{brokers}']}}\n\
+             kafka: {{brokers: ['{brokers}'], properties: {{topic.metadata.refresh.interval.ms: 1000}}}}\n\
              group: {group}\n\
              inputs:\n{inputs}\
              outputs: {{incidents: {group}.incidents, dead_letters: {group}.dead-letters, state: {group}.state}}\n\
@@ -139,6 +139,19 @@ impl<'a> Engine<'a> {
     pub(crate) fn stop(&self, mut process: Process) {
         process.signal(Signal::Term);
         assert_eq!(process.wait(LIMIT).code(), Some(0), "drained");
+    }
+
+    /// Returns the status of the answer at a path of the health listener; 0 where there is none yet.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let url = format!("http://127.0.0.1:{}{path}", self.ops);
+        agent
+            .get(&url)
+            .call()
+            .map_or(0, |answer| answer.status().as_u16())
     }
 
     /// Returns the sum of a metric over its labels.

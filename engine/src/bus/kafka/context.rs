@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::statistics::Statistics;
@@ -16,6 +16,8 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 pub(super) enum GroupEvent {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
+    /// Taken away before it could be given back: the group has not heard of this member for too long.
+    Lost(Vec<i32>),
 }
 
 /// Callbacks of every handle.
@@ -25,7 +27,8 @@ pub(super) struct Context {
     ends: Arc<Mutex<Ends>>,
 }
 
-/// By topic and partition: the first offset there is, and the one behind the last that a reader of committed records sees.
+/// By topic and partition, those nobody reads here included: the first offset there is, and the one behind the last that
+/// a reader of committed records sees; below 0 where they are not known yet.
 pub(super) type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
 impl Context {
@@ -73,12 +76,8 @@ impl ClientContext for Context {
         };
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in statistics.topics.values() {
-            // Partition -1 is the client's own, and an offset below 0 is not known yet.
-            let known = topic
-                .partitions
-                .values()
-                .filter(|p| p.partition >= 0 && p.ls_offset >= 0);
-            for partition in known {
+            // Partition -1 is the client's own.
+            for partition in topic.partitions.values().filter(|p| p.partition >= 0) {
                 let key = (topic.topic.clone(), partition.partition);
                 ends.insert(key, (partition.lo_offset, partition.ls_offset));
             }
@@ -87,9 +86,13 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    /// Before what follows: once the assignment is given back it no longer counts as lost.
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => self.note(GroupEvent::Assigned(numbers(list))),
+            Rebalance::Revoke(list) if consumer.assignment_lost() => {
+                self.note(GroupEvent::Lost(numbers(list)));
+            }
             Rebalance::Revoke(list) => self.note(GroupEvent::Revoked(numbers(list))),
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
         }

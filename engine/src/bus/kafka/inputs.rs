@@ -17,18 +17,20 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, Ends};
 use super::{client, properties};
-use crate::bus::{BusError, Header, Lane, Partition, Reading, Record, Request};
+use crate::bus::{BusError, Header, Input, Lane, Partition, Reading, Record, Request};
 use crate::config::Config;
 use crate::metrics;
 
 /// The inputs this member reads.
 pub(super) struct Inputs {
     /// Before the client, which must go last.
-    lanes: BTreeMap<Lane, Input>,
+    lanes: BTreeMap<Lane, Reader>,
     consumer: Arc<BaseConsumer<Context>>,
+    /// Partitions of each topic at the start.
+    counts: BTreeMap<String, i32>,
 }
 
-struct Input {
+struct Reader {
     partition: Partition,
     queue: PartitionQueue<Context>,
     at_end: bool,
@@ -40,24 +42,35 @@ struct Input {
 const NAP: Duration = Duration::from_millis(50);
 
 impl Inputs {
-    pub(super) fn new(config: &Config, partitions: usize) -> Result<Self, BusError> {
+    pub(super) fn new(config: &Config, topics: &[(Arc<str>, i32)]) -> Result<Self, BusError> {
+        let counts: BTreeMap<String, i32> = topics
+            .iter()
+            .map(|(topic, count)| (topic.to_string(), *count))
+            .collect();
+        let partitions = counts
+            .values()
+            .filter_map(|count| usize::try_from(*count).ok());
+        let partitions = partitions.sum();
         let consumer: BaseConsumer<Context> = properties::inputs(config, partitions)
             .create_with_context(Context::default())
             .map_err(|error| client("create a consumer", &error))?;
         Ok(Self {
             consumer: Arc::new(consumer),
             lanes: BTreeMap::new(),
+            counts,
         })
     }
 
     /// Begins to read partitions, each from its offset or from the start.
-    pub(super) fn assign(
-        &mut self,
-        inputs: &[(Lane, Partition, Option<i64>)],
-    ) -> Result<(), BusError> {
+    pub(super) fn assign(&mut self, inputs: &[Input]) -> Result<(), BusError> {
         let mut list = TopicPartitionList::with_capacity(inputs.len());
-        for (lane, partition, offset) in inputs {
-            let start = offset.map_or(Offset::Beginning, Offset::Offset);
+        for Input {
+            lane,
+            partition,
+            committed,
+        } in inputs
+        {
+            let start = committed.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(&partition.topic, partition.number, start)
                 .map_err(|error| client("assign the inputs", &error))?;
             // Before the assignment, so that no record can take the way of all the others.
@@ -70,13 +83,13 @@ impl Inputs {
                 })?;
             let worker = thread::current();
             queue.set_nonempty_callback(move || worker.unpark());
-            let input = Input {
+            let reader = Reader {
                 partition: partition.clone(),
                 queue,
                 at_end: false,
-                next: *offset,
+                next: *committed,
             };
-            self.lanes.insert(*lane, input);
+            self.lanes.insert(*lane, reader);
         }
         self.consumer
             .incremental_assign(&list)
@@ -88,6 +101,7 @@ impl Inputs {
         let mut list = TopicPartitionList::with_capacity(lanes.len());
         for lane in lanes {
             if let Some(input) = self.lanes.remove(lane) {
+                metrics::lag(&input.partition.topic, input.partition.number, 0);
                 list.add_partition(&input.partition.topic, input.partition.number);
             }
         }
@@ -168,7 +182,9 @@ impl Inputs {
 
     /// Serves statistics and errors.
     fn serve(&self) -> Result<(), BusError> {
-        self.measure(&self.consumer.context().take_ends());
+        let ends = self.consumer.context().take_ends();
+        self.measure(&ends);
+        self.compare(&ends)?;
         match self.consumer.poll(Duration::ZERO) {
             None | Some(Err(_)) => Ok(()),
             // Every partition has a queue of its own before it is assigned; reading on without this record would lose it.
@@ -183,12 +199,27 @@ impl Inputs {
         }
     }
 
+    /// Refuses to go on beside partitions that came after the start: nobody would read them.
+    fn compare(&self, ends: &Ends) -> Result<(), BusError> {
+        let is_new = |(topic, number): &&(String, i32)| {
+            self.counts.get(topic).is_some_and(|count| number >= count)
+        };
+        match ends.keys().find(is_new) {
+            None => Ok(()),
+            Some((topic, number)) => Err(BusError::Topics {
+                problem: format!(
+                    "topic {topic} has a partition {number} that was not there at the start: start again to read it"
+                ),
+            }),
+        }
+    }
+
     /// Measures how far each partition is behind its end, whatever of it is held back included.
     fn measure(&self, ends: &Ends) {
         if ends.is_empty() {
             return;
         }
-        for Input {
+        for Reader {
             partition,
             at_end,
             next,
@@ -196,7 +227,7 @@ impl Inputs {
         } in self.lanes.values()
         {
             let key = (partition.topic.to_string(), partition.number);
-            if let Some((first, end)) = ends.get(&key) {
+            if let Some((first, end)) = ends.get(&key).filter(|(_, end)| *end >= 0) {
                 let behind = end.saturating_sub(next.unwrap_or(*first)).max(0);
                 // What lies behind the last record may be a transaction's marker, which is nobody's to read.
                 let behind = if *at_end { 0 } else { behind };

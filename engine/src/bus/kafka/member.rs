@@ -1,19 +1,25 @@
 //! The handle that is a member of the group: it subscribes to the state topic alone and is handed shards.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, GroupEvent};
 use super::{client, properties};
 use crate::bus::{BusError, Partition};
 use crate::config::Config;
+use crate::readiness::Readiness;
 
 /// A member of the group.
 pub(super) struct Member {
     consumer: BaseConsumer<Context>,
     context: Context,
+    readiness: Arc<Readiness>,
+    /// The generation that was lost: until the group has answered with another, this member is in none.
+    lost: Option<i32>,
 }
 
 /// How long committed offsets are asked for: a dead predecessor's transaction may have to run out first.
@@ -22,7 +28,7 @@ const COMMITTED_WAIT: Duration = Duration::from_secs(60);
 const REQUEST: Duration = Duration::from_secs(10);
 
 impl Member {
-    pub(super) fn join(config: &Config) -> Result<Self, BusError> {
+    pub(super) fn join(config: &Config, readiness: Arc<Readiness>) -> Result<Self, BusError> {
         let context = Context::default();
         let consumer: BaseConsumer<Context> = properties::member(config)
             .create_with_context(context.clone())
@@ -30,20 +36,38 @@ impl Member {
         consumer
             .subscribe(&[config.outputs.state.as_str()])
             .map_err(|error| client("subscribe to the state topic", &error))?;
-        Ok(Self { consumer, context })
+        Ok(Self {
+            consumer,
+            context,
+            readiness,
+            lost: None,
+        })
     }
 
     /// Serves the group for at most `wait` and returns what it did.
-    pub(super) fn poll(&self, wait: Duration) -> Vec<GroupEvent> {
+    ///
+    /// # Errors
+    /// When the client gave up being a member for good.
+    pub(super) fn poll(&mut self, wait: Duration) -> Result<Vec<GroupEvent>, BusError> {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // The state topic is held, so what comes here is an error at most, and the context has logged it.
-            let _told = self.consumer.poll(left);
+            if let Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) =
+                self.consumer.poll(left)
+            {
+                return Err(client("stay in the group", &error));
+            }
             let events = self.context.take_events();
             self.hold(&events);
+            if events
+                .iter()
+                .any(|event| matches!(event, GroupEvent::Lost(_)))
+            {
+                self.lost = Some(generation(&self.consumer));
+            }
             if !events.is_empty() || left.is_zero() {
-                return events;
+                return Ok(events);
             }
         }
     }
@@ -64,7 +88,8 @@ impl Member {
 
     /// Returns whether the group has taken this member in.
     pub(super) fn is_joined(&self) -> bool {
-        generation(&self.consumer) >= 0
+        let generation = generation(&self.consumer);
+        generation >= 0 && self.lost != Some(generation) && !self.consumer.assignment_lost()
     }
 
     /// Returns the metadata that fences the offsets of a transaction, as the group sees this member now.
@@ -94,6 +119,7 @@ impl Member {
                 }
                 Err(error) => tracing::warn!(%error, "cannot read the committed offsets yet"),
             }
+            self.readiness.beat();
         };
         partitions
             .iter()

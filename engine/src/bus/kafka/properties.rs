@@ -20,6 +20,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "5"),
     ("queued.min.messages", "5000"),
     ("fetch.message.max.bytes", "1048576"),
+    // How soon a partition that was added is noticed.
+    ("topic.metadata.refresh.interval.ms", "60000"),
 ];
 
 const CONSUMER_OWNED: &[(&str, &str)] = &[

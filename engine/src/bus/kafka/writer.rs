@@ -1,5 +1,6 @@
 //! The transactional producer: one epoch, one transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -12,12 +13,14 @@ use super::context::Context;
 use super::{client, properties};
 use crate::bus::{BusError, CommitError, Epoch, NewRecord};
 use crate::config::Config;
+use crate::readiness::Readiness;
 
 /// A producer of one transactional id.
 pub(super) struct Writer {
     producer: BaseProducer<Context>,
-    /// A transaction is open, or its end is not known.
-    open: bool,
+    readiness: Arc<Readiness>,
+    /// The transaction was asked to be committed: only an answer tells whether it was.
+    asked: bool,
     /// The next transaction needs a producer of a new epoch.
     spent: bool,
 }
@@ -26,7 +29,7 @@ pub(super) struct Writer {
 pub(super) enum Attempt {
     /// Not committed, or not any more.
     Failed(CommitError),
-    /// The commit was asked for and not answered.
+    /// It may have been committed: the offsets tell, once a new producer has ended the transaction.
     InDoubt(String),
 }
 
@@ -44,7 +47,11 @@ const SLOW: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Creates the producer, which ends whatever transaction another of the same id left open.
-    pub(super) fn new(config: &Config, transactional_id: &str) -> Result<Self, BusError> {
+    pub(super) fn new(
+        config: &Config,
+        transactional_id: &str,
+        readiness: Arc<Readiness>,
+    ) -> Result<Self, BusError> {
         let producer: BaseProducer<Context> = properties::producer(config, transactional_id)
             .create_with_context(Context::default())
             .map_err(|error| client("create a producer", &error))?;
@@ -54,10 +61,12 @@ impl Writer {
                 return Err(client("initialise transactions", &error));
             }
             tracing::warn!(%error, "cannot initialise transactions yet");
+            readiness.beat();
         }
         Ok(Self {
             producer,
-            open: false,
+            readiness,
+            asked: false,
             spent: false,
         })
     }
@@ -80,9 +89,12 @@ impl Writer {
     }
 
     fn try_commit(&mut self, epoch: &Epoch, fence: &ConsumerGroupMetadata) -> Result<(), Attempt> {
-        let begun = self.producer.begin_transaction();
-        begun.map_err(|error| self.fail(&error))?;
-        self.open = true;
+        self.asked = false;
+        if let Err(error) = self.producer.begin_transaction() {
+            // There is nothing to abort, and what is in the way is gone with the producer.
+            self.spent = true;
+            return Err(self.fail(&error));
+        }
         for record in &epoch.records {
             self.send(record).map_err(|error| self.fail(&error))?;
         }
@@ -95,21 +107,23 @@ impl Writer {
             if !is_retriable(&error) || Instant::now() > deadline {
                 return Err(self.fail(&error));
             }
+            self.readiness.beat();
         }
         if !self.drain() {
             let problem = "records were not acknowledged in time".to_owned();
             return Err(self.abort(CommitError::Aborted { problem }));
         }
+        self.asked = true;
         while let Err(error) = self.producer.commit_transaction(REQUEST) {
             if !is_retriable(&error) {
                 return Err(self.fail(&error));
             }
+            self.readiness.beat();
             if Instant::now() > deadline {
                 self.spent = true;
                 return Err(Attempt::InDoubt(error.to_string()));
             }
         }
-        self.open = false;
         Ok(())
     }
 
@@ -160,33 +174,38 @@ impl Writer {
 
     fn fail(&mut self, error: &KafkaError) -> Attempt {
         let problem = error.to_string();
-        let fenced = is_fenced(error);
-        let reason = if fenced {
+        if is_fatal(error) {
+            // Another took this producer's name, or the broker ended the transaction after its time. Neither says that the
+            // shards are gone, nor how a commit that was under way ended: what the broker holds is looked up.
+            self.spent = true;
+            return Attempt::InDoubt(problem);
+        }
+        self.abort(if is_put_out(error) {
             CommitError::Fenced { problem }
         } else {
             CommitError::Aborted { problem }
-        };
-        if is_fatal(error) {
-            self.spent = true;
-            return if fenced {
-                Attempt::Failed(reason)
-            } else {
-                // The client has lost track of the transaction; what the broker holds is looked up.
-                Attempt::InDoubt(reason.to_string())
-            };
-        }
-        self.abort(reason)
+        })
     }
 
-    /// Aborts what is open; where that cannot be done either, the next producer of this id does it.
+    /// Aborts the transaction; where that cannot be done, the next producer of this id does it.
     fn abort(&mut self, reason: CommitError) -> Attempt {
-        if self.open {
-            let drained = self.drain();
-            let aborted = self.producer.abort_transaction(REQUEST);
-            self.spent |= !drained || aborted.is_err();
-            self.open = false;
+        let drained = self.drain();
+        self.readiness.beat();
+        match self.producer.abort_transaction(REQUEST) {
+            Ok(()) => {
+                self.spent |= !drained;
+                Attempt::Failed(reason)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot abort");
+                self.spent = true;
+                if self.asked {
+                    Attempt::InDoubt(reason.to_string())
+                } else {
+                    Attempt::Failed(reason)
+                }
+            }
         }
-        Attempt::Failed(reason)
     }
 }
 
@@ -204,23 +223,28 @@ fn is_retriable(error: &KafkaError) -> bool {
 
 fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Transaction(error) if error.is_fatal())
-        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::Fatal
+                    | RDKafkaErrorCode::Fenced
+                    | RDKafkaErrorCode::ProducerFenced
+                    | RDKafkaErrorCode::InvalidProducerEpoch
+            )
+        )
 }
 
-/// Whether another member has this one's shards: the group put this one out, or took the producer's name.
+/// Whether the group put this member out.
 ///
 /// A generation that is not the group's any more is no such sign: a member that joined raises it, and this one
 /// follows at its next poll. If its shards are gone by then the poll says so, and while it still has them nobody else
 /// commits for them: an assignment is handed on only after it was given back.
-fn is_fenced(error: &KafkaError) -> bool {
+fn is_put_out(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownMemberId
-                | RDKafkaErrorCode::FencedInstanceId
-                | RDKafkaErrorCode::Fenced
-                | RDKafkaErrorCode::ProducerFenced
-                | RDKafkaErrorCode::InvalidProducerEpoch
-        )
+        Some(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedInstanceId)
     )
 }
+
+#[cfg(test)]
+mod tests;

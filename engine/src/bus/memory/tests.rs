@@ -109,7 +109,7 @@ fn with_several_shards_each_reads_its_own_partition() {
     let memory = memory(2, &[(0, "a"), (1, "b")]);
     let (changes, records) = poll(&mut join(&memory, 2), 9);
     let lanes = |change: &Change| match change {
-        Change::Assigned { shard, lanes } => (*shard, lanes[0].1.number, lanes.len()),
+        Change::Assigned { shard, inputs } => (*shard, inputs[0].partition.number, inputs.len()),
         Change::Revoked { .. } => panic!("nothing to take away"),
     };
     let shards: Vec<_> = changes.iter().map(lanes).collect();
@@ -124,6 +124,16 @@ fn shards_need_as_many_partitions_in_every_input() {
         error.unwrap_err().to_string(),
         "with 2 shards every input needs 2 partitions: in has 3"
     );
+}
+
+#[test]
+fn a_shard_that_was_not_there_at_the_start_is_refused() {
+    let topics = [(Arc::from(TOPIC), 3)];
+    assert_eq!(inputs_of(0, 1, &topics).unwrap().len(), 3);
+    for shard in [-1, 1] {
+        let error = inputs_of(shard, 1, &topics).unwrap_err();
+        assert!(matches!(error, BusError::Topics { .. }), "{error}");
+    }
 }
 
 #[test]
