@@ -110,7 +110,7 @@ impl Fusion {
             .saturating_sub(presence.support(episode.rule));
         Some(Part {
             mention,
-            surprise: self.damped(mention.entity, surprise, time),
+            surprise: self.damping(mention.entity, time).of(surprise),
             support: i32::try_from(missing)
                 .unwrap_or(i32::MAX)
                 .saturating_mul(-1_000),

@@ -9,6 +9,19 @@ use crate::identity::Mention;
 use crate::interner::RuleId;
 use crate::thread::{Thread, rule_weight};
 
+/// How much evidence of an entity is weakened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Damping {
+    /// In thousandths, at least 1,000.
+    divisor: i64,
+}
+
+impl Damping {
+    pub(crate) fn of(self, bits: Millibits) -> Millibits {
+        i32::try_from(i64::from(bits) * 1_000 / self.divisor).unwrap_or(0)
+    }
+}
+
 impl Fusion {
     /// Returns how long rates have been observed at `time`: the tenant's history, at most the mean age of a decayed count.
     fn observed_ms(&self, time: i64, half_life_ms: i64) -> i64 {
@@ -53,22 +66,29 @@ impl Fusion {
 
     /// Returns the evidence of sharing `mention` within `gap_ms` where it is met at `rate`, weighed by kind and strength.
     pub(crate) fn surprise(&self, mention: Mention, rate: Hourly, gap_ms: i64) -> Millibits {
-        let bits = fixed::surprise(
-            fixed::expected(rate, gap_ms),
-            self.settings.link.surprise_cap,
-        );
-        fixed::scale(bits, self.weight_milli(mention))
+        fixed::scale(self.bits(rate, gap_ms), self.weight_milli(mention))
     }
 
-    /// Weakens evidence of an entity that meets many hosts and accounts: rates lag an hour, a new scanner does not.
-    pub(crate) fn damped(&self, entity: EntityId, bits: Millibits, time: i64) -> Millibits {
+    /// Returns the surprise, not weighed, of meeting within `gap_ms` what is met at `rate`.
+    pub(crate) fn bits(&self, rate: Hourly, gap_ms: i64) -> Millibits {
+        fixed::surprise(
+            fixed::expected(rate, gap_ms),
+            self.settings.link.surprise_cap,
+        )
+    }
+
+    /// Returns how much evidence of an entity is weakened at `time` because it meets many hosts and accounts: rates lag an
+    /// hour, a new scanner does not.
+    pub(crate) fn damping(&self, entity: EntityId, time: i64) -> Damping {
         let free = self.settings.background.fan_free.max(1);
         let fan = self.entities.get(entity).map_or(0, |state| state.fan(time));
         if fan <= free {
-            return bits;
+            return Damping { divisor: 1_000 };
         }
-        let divisor = 1_000 + 2 * i64::from(fixed::log2_ratio(u64::from(fan), u64::from(free)));
-        i32::try_from(i64::from(bits) * 1_000 / divisor).unwrap_or(0)
+        let excess = i64::from(fixed::log2_ratio(u64::from(fan), u64::from(free)));
+        Damping {
+            divisor: 1_000 + 2 * excess,
+        }
     }
 
     /// Returns how surprising the rule is in the tenant, and at the entity where it is most surprising.

@@ -2,6 +2,7 @@
 
 use schemas::incident::{LinkKind, TermKind};
 
+use crate::background::Damping;
 use crate::entity::EntityId;
 use crate::episode::{Episode, Evidence, Term, sum};
 use crate::fixed::{Hourly, Millibits, scale};
@@ -14,6 +15,11 @@ use crate::order::best_order;
 pub(crate) struct Sight {
     pub(crate) mention: Mention,
     pub(crate) rate: Hourly,
+    /// Weight as it is named, and where the other side names it weakly.
+    weights: [i32; 2],
+    damping: Damping,
+    /// Whether sharing it can be surprising enough, however short the gap.
+    pub(crate) telling: bool,
 }
 
 /// Evidence of a pair, and what each shared entity gave.
@@ -29,9 +35,24 @@ pub(crate) struct Pair {
 impl Fusion {
     /// Returns how `episode` sees its entities.
     pub(crate) fn sights(&self, episode: &Episode) -> Vec<Sight> {
-        let see = |mention: &Mention| Sight {
-            mention: *mention,
-            rate: self.rate(mention.entity, episode.start, !episode.context, 0),
+        let link = &self.settings.link;
+        let see = |mention: &Mention| {
+            let rate = self.rate(mention.entity, episode.start, !episode.context, 0);
+            let weights =
+                [mention.weak, true].map(|weak| self.weight_milli(Mention { weak, ..*mention }));
+            let damping = self.damping(mention.entity, episode.start);
+            // Surprise falls with the gap; one thousandth of a bit more than rounding can make of that.
+            let most = self.bits(rate, link.gap_floor_ms).saturating_add(1);
+            let telling = weights
+                .iter()
+                .any(|weight| damping.of(scale(most, (*weight).max(0))) >= link.surprise_min);
+            Sight {
+                mention: *mention,
+                rate,
+                weights,
+                damping,
+                telling,
+            }
         };
         episode.mentions.iter().map(see).collect()
     }
@@ -57,8 +78,10 @@ impl Fusion {
                     weak,
                     ..sight.mention
                 };
-                let surprise = self.surprise(mention, sight.rate, gap.max(link.gap_floor_ms));
-                (mention, self.damped(mention.entity, surprise, new.start))
+                let [named, weakly] = sight.weights;
+                let bits = self.bits(sight.rate, gap.max(link.gap_floor_ms));
+                let surprise = scale(bits, if weak { weakly } else { named });
+                (mention, sight.damping.of(surprise))
             })
             .collect();
         bits.sort_by_key(|(mention, bits)| (-bits, *mention));

@@ -128,31 +128,45 @@ impl Fusion {
                 state.ring.pop_front();
             }
         }
-        let mut shared: BTreeMap<u64, Vec<Sight>> = BTreeMap::new();
-        for sight in &sights {
-            let Some(state) = self.entities.get(sight.mention.entity) else {
-                continue;
-            };
-            for candidate in &state.ring {
-                shared.entry(*candidate).or_default().push(*sight);
-            }
-        }
         let Some(episode) = self.episodes.get(number) else {
             return BTreeMap::new();
         };
         let mut by_thread: BTreeMap<u64, Vec<Pair>> = BTreeMap::new();
-        for (candidate, sights) in shared {
+        for candidate in self.candidates(&sights) {
             let Some(earlier) = self.episodes.get(candidate) else {
                 continue;
             };
             if episode.gap_to(earlier.start, earlier.end()) > window {
                 continue;
             }
-            if let Some(pair) = self.pair((candidate, earlier), (number, episode), &sights) {
+            let shared: Vec<Sight> = sights
+                .iter()
+                .filter(|sight| self.in_ring(sight.mention.entity, candidate))
+                .copied()
+                .collect();
+            if let Some(pair) = self.pair((candidate, earlier), (number, episode), &shared) {
                 by_thread.entry(earlier.thread).or_default().push(pair);
             }
         }
         by_thread
+    }
+
+    /// Returns the episodes that share an entity it is surprising enough to share; those of a hub alone are no pair.
+    fn candidates(&self, sights: &[Sight]) -> Vec<u64> {
+        let telling = sights.iter().filter(|sight| sight.telling);
+        let mut candidates: Vec<u64> = telling
+            .filter_map(|sight| self.entities.get(sight.mention.entity))
+            .flat_map(|state| state.ring.iter().copied())
+            .collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
+    }
+
+    /// Returns whether an entity's ring holds an episode; rings are sorted, since numbers rise.
+    fn in_ring(&self, entity: EntityId, episode: u64) -> bool {
+        let state = self.entities.get(entity);
+        state.is_some_and(|state| state.ring.binary_search(&episode).is_ok())
     }
 
     fn hot_threads(&self, number: u64) -> BTreeSet<u64> {

@@ -118,7 +118,7 @@ impl Fusion {
             .filter_map(|number| self.episodes.get(*number).map(|episode| (*number, episode)));
         let mut episodes: Vec<(u64, &Episode)> = members.collect();
         // Within a minute sensors' clocks may disagree: earlier phases go first.
-        episodes.sort_by_key(|(number, episode)| {
+        episodes.sort_by_cached_key(|(number, episode)| {
             (
                 episode.start.div_euclid(MINUTE_MS),
                 episode.shape.tactics.phases().min().unwrap_or(9),
