@@ -1,6 +1,5 @@
 //! Correlation alone: decoded alerts through one state machine a tenant, each alert its own episode or most of them repeats.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use benches::stages::{correlate, decode_all};
@@ -26,7 +25,7 @@ fn core(criterion: &mut Criterion) {
                 Err(problem) => panic!("the workload does not decode: {problem}"),
             };
             group.bench_function(format!("{}/{name}", profile.word()), |bencher| {
-                bencher.iter(|| black_box(correlate(&alerts, &settings)));
+                bencher.iter_with_large_drop(|| correlate(&alerts, &settings));
             });
         }
     }

@@ -8,3 +8,7 @@ mod random;
 pub mod workload;
 pub mod stages;
 pub mod measure;
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

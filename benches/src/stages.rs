@@ -57,14 +57,23 @@ pub fn decode_one(
 }
 
 /// What correlating a workload gave.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Correlated {
     /// Episodes opened: alerts that were no repeat.
     pub episodes: u64,
     /// Revisions of incidents, as polled at the ends of the epochs.
     pub revisions: u64,
-    /// Entities known at the end.
-    pub entities: u64,
+    /// The state of every tenant at the end.
+    pub tenants: Vec<Fusion>,
+}
+
+impl Correlated {
+    /// Returns the number of entities known at the end.
+    #[must_use]
+    pub fn entities(&self) -> u64 {
+        let known = |fusion: &Fusion| fusion.stats().entities;
+        self.tenants.iter().map(known).sum()
+    }
 }
 
 /// Correlates decoded alerts as a shard does, without order, bus and encoding.
@@ -91,7 +100,7 @@ pub fn correlate(alerts: &[Alert], settings: &Arc<Settings>) -> Correlated {
             }
         }
     }
-    correlated.entities = tenants.values().map(|fusion| fusion.stats().entities).sum();
+    correlated.tenants = tenants.into_values().collect();
     correlated
 }
 
