@@ -304,7 +304,10 @@ impl<B: Bus> Worker<B> {
                 self.held.commit();
                 return Ok(true);
             };
-            tracing::warn!(problem, "an epoch was not committed and is tried again");
+            if self.stopping() && self.held.is_waiting() {
+                // What is not ours there is nothing to drain of.
+                return Ok(false);
+            }
             if self.stopping() {
                 let since = *stopping_since.get_or_insert_with(Instant::now);
                 let after = self.config.drain;
@@ -343,10 +346,12 @@ impl<B: Bus> Worker<B> {
             }
             Err(CommitError::Aborted { problem }) => {
                 metrics::commit_failed(metrics::CommitFailure::Aborted);
+                tracing::warn!(problem, "an epoch was aborted and is tried again");
                 Ok(Some(problem))
             }
             Err(CommitError::Fenced { problem }) => {
                 metrics::commit_failed(metrics::CommitFailure::Fenced);
+                tracing::warn!(problem, "put out of the group: joining again");
                 self.held.lose_all();
                 self.bus.rejoin()?;
                 Ok(Some(problem))

@@ -18,7 +18,7 @@ pub(super) struct Held {
 }
 
 /// How long a lost shard is waited for once the group answers: well above what handing out takes.
-const LOST_MAX: Duration = Duration::from_secs(30);
+const LOST_MAX: Duration = Duration::from_secs(10);
 
 impl Held {
     /// Follows the group, making a new state for a shard without one. Returns whether state was forgotten.
