@@ -120,10 +120,9 @@ impl<'a> Collector<'a> {
         let (uid, instance, mac) = (text("uid"), text("instance_uid"), text("mac"));
         let dotted = domain.as_deref().is_some_and(|domain| domain.contains('.'));
         // A machine of AWS may have its ARN for an id.
-        let ec2 = uid
-            .as_deref()
-            .and_then(|uid| uid.strip_prefix("arn:")?.split_once(":instance/"));
-        let uid = uid.as_deref().filter(|uid| ec2.is_none() && !is_sid(uid));
+        let uid = uid.as_deref().filter(|uid| !is_sid(uid));
+        let ec2 = uid.and_then(|uid| uid.strip_prefix("arn:")?.split_once(":instance/"));
+        let uid = uid.filter(|_| ec2.is_none());
         let provider = self.provider.as_deref().unwrap_or(&self.product);
         let fields = HostFields {
             hostname: hostname.as_deref().or(name.as_deref()),
