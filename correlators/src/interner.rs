@@ -9,8 +9,11 @@ use crate::order::Tactics;
 use crate::rates::Rate;
 
 /// A map that is looked up and never iterated; its hasher is keyed at random because attackers choose the keys.
+pub(crate) type Lookup<K, V> = LookupBy<K, V, std::hash::RandomState>;
+
+/// A map that is looked up and never iterated, with a hasher of its own.
 #[expect(clippy::disallowed_types, reason = "looked up, never iterated")]
-pub(crate) type Lookup<K, V> = std::collections::HashMap<K, V>;
+pub(crate) type LookupBy<K, V, S> = std::collections::HashMap<K, V, S>;
 
 /// A dense number for a rule.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -1,70 +1,82 @@
-//! Values by number: numbers rise from 0, are never reused, and old ones go first.
+//! Values that are numbered as they come, from 0, and never get the number of another.
 
-use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hasher};
 
-/// A store that numbers what is pushed; finding a value costs one index.
+use crate::interner::LookupBy;
+
+/// A store that numbers what is pushed. It takes room for what it holds, however far apart the numbers lie: one value
+/// that stays for weeks keeps no room for those that came and went since.
 #[derive(Debug)]
 pub(crate) struct Sequence<T> {
-    /// Number of the front slot.
-    base: u64,
-    slots: VecDeque<Option<Box<T>>>,
-    live: usize,
+    next: u64,
+    values: LookupBy<u64, Box<T>, BuildHasherDefault<Spread>>,
 }
 
 impl<T> Sequence<T> {
     pub(crate) fn new() -> Self {
         Self {
-            base: 0,
-            slots: VecDeque::new(),
-            live: 0,
+            next: 0,
+            values: LookupBy::default(),
         }
     }
 
     /// Returns the number that the next value will get.
     pub(crate) fn next(&self) -> u64 {
-        self.base + u64::try_from(self.slots.len()).unwrap_or(u64::MAX)
+        self.next
     }
 
     pub(crate) fn push(&mut self, value: T) -> u64 {
-        let number = self.next();
-        self.slots.push_back(Some(Box::new(value)));
-        self.live += 1;
+        let number = self.next;
+        self.values.insert(number, Box::new(value));
+        self.next += 1;
         number
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.live
+        self.values.len()
     }
 
     /// Returns the values with their numbers, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        let slots = self.slots.iter().zip(self.base..);
-        slots.filter_map(|(slot, number)| Some((number, slot.as_deref()?)))
+        let mut numbers: Vec<u64> = self.values.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+            .into_iter()
+            .filter_map(|number| Some((number, self.get(number)?)))
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
-        self.slots.get(self.slot(number)?)?.as_deref()
+        self.values.get(&number).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
-        let slot = self.slot(number)?;
-        self.slots.get_mut(slot)?.as_deref_mut()
+        self.values.get_mut(&number).map(Box::as_mut)
     }
 
-    /// Takes a value out. Slots at the front are given back once they are empty.
     pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
-        let slot = self.slot(number)?;
-        let value = self.slots.get_mut(slot)?.take()?;
-        self.live -= 1;
-        while self.slots.front().is_some_and(Option::is_none) {
-            self.slots.pop_front();
-            self.base += 1;
-        }
-        Some(*value)
+        self.values.remove(&number).map(|value| *value)
+    }
+}
+
+/// Spreads numbers that count up. They are not chosen by whoever sends alerts, so nothing need be secret.
+#[derive(Debug, Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
     }
 
-    fn slot(&self, number: u64) -> Option<usize> {
-        usize::try_from(number.checked_sub(self.base)?).ok()
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 over the golden ratio; the upper half is folded in because tables look at both ends.
+        let wide = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = wide ^ (wide >> 32);
     }
 }
 
@@ -84,5 +96,17 @@ mod tests {
             (sequence.get(0), sequence.get(7), sequence.len()),
             (None, None, 2)
         );
+    }
+
+    #[test]
+    fn one_value_that_stays_keeps_no_room_for_those_that_went() {
+        let mut sequence = Sequence::new();
+        sequence.push(0);
+        for n in 1..100_000 {
+            let number = sequence.push(n);
+            sequence.remove(number);
+        }
+        assert_eq!((sequence.len(), sequence.get(0)), (1, Some(&0)));
+        assert!(sequence.values.capacity() < 64);
     }
 }
