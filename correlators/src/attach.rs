@@ -96,10 +96,9 @@ impl Fusion {
         if nearest.gap_ms > attach.window_ms {
             return None;
         }
-        let rate =
-            presence
-                .rate_before
-                .max(self.rate(mention.entity, time, true, presence.own_full()));
+        let rate = presence
+            .rate_before
+            .max(self.rate(mention.entity, time, true, presence.own()));
         let surprise = self.surprise(
             mention,
             rate,

@@ -152,15 +152,16 @@ impl Fusion {
             all = all.saturating_sub(u64::try_from(thread.episodes.len()).unwrap_or(0) * ONE_Q16);
             of_rule = of_rule.saturating_sub(rule_weight(&thread.rules, rule));
             if let Some(presence) = thread.entities.get(&entity) {
-                here = here.saturating_sub(presence.own_all());
+                here = here.saturating_sub(presence.own());
                 of_rule_here = of_rule_here.saturating_sub(rule_weight(&presence.rules, rule));
             }
         }
         let rules = u64::from(background.rules_expected.max(1));
         let shrink = u64::from(background.shrink.max(1));
         let share = ratio_q32(of_rule + ONE_Q16 / 2, all + rules * ONE_Q16 / 2);
-        let numerator = (of_rule_here << 16) + shrink * share;
-        let denominator = (here + shrink * ONE_Q16) << 16;
+        let wide = |count: Q16| count.saturating_mul(ONE_Q16);
+        let numerator = wide(of_rule_here).saturating_add(shrink.saturating_mul(share));
+        let denominator = wide(here.saturating_add(wide(shrink)));
         fixed::log2_ratio(denominator, numerator.max(1)) - fixed::log2_ratio(rules, 1)
     }
 

@@ -72,8 +72,22 @@ impl Entities {
 
     /// Returns whether [`Self::strong`] finds an entity for `mention` and need not make one.
     pub(crate) fn knows_strong(&self, mention: &Entity) -> bool {
-        let mut keys = mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
-        keys.any(|key| self.by_key.contains_key(key.as_str()))
+        self.known(mention).is_some()
+    }
+
+    /// Returns the entity of the first known key. One that has another key of the first key's scheme is someone else.
+    fn known(&self, mention: &Entity) -> Option<EntityId> {
+        let first = mention.key.as_deref()?;
+        if let Some(id) = self.by_key.get(first) {
+            return Some(*id);
+        }
+        let mut others = mention.alt_keys.iter().take(KEYS_MAX - 1);
+        others.find_map(|key| {
+            let id = self.by_key.get(key.as_str()).copied()?;
+            let mut keys = self.get(id)?.keys();
+            keys.all(|known| scheme(known) != scheme(first))
+                .then_some(id)
+        })
     }
 
     /// Returns whether [`Self::weak`] finds an entity for `key` and need not make one.
@@ -88,8 +102,7 @@ impl Entities {
     pub(crate) fn strong(&mut self, mention: &Entity, same: &mut Vec<Same>) -> EntityId {
         let keys = || mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
         let paired = |id: EntityId| same.iter().any(|pair| pair.gone == id || pair.kept == id);
-        let known = keys().find_map(|key| self.by_key.get(key.as_str()).copied());
-        let id = known.unwrap_or_else(|| self.create(mention));
+        let id = self.known(mention).unwrap_or_else(|| self.create(mention));
         if let Some(entity) = self.get_mut(id) {
             entity.weak_only = false;
         }
@@ -164,6 +177,7 @@ impl Entities {
         aliases.push(gone.name.key.clone());
         aliases.extend(gone.name.aliases.iter().cloned());
         kept.rename(aliases);
+        kept.weak_only &= gone.weak_only;
         kept.episodes_rate.merge(&gone.episodes_rate, half_life_ms);
         kept.novel_rate.merge(&gone.novel_rate, half_life_ms);
         kept.threads_rate

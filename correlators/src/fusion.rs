@@ -321,7 +321,9 @@ impl Fusion {
             let Some(thread) = self.threads.get_mut(number) else {
                 continue;
             };
-            thread.unite(pair.gone, pair.kept);
+            thread.unite(pair, |number| {
+                self.episodes.get(number).map(|episode| episode.rule)
+            });
             for member in &thread.episodes {
                 if let Some(episode) = self.episodes.get_mut(*member) {
                     episode.unite_links(pair);
@@ -338,3 +340,6 @@ impl Fusion {
         self.stats.entities_merged += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,12 @@
 //! [`check`] looks at everything, which costs as much as there is state: it is for tests. What an alert leaves behind is
 //! asserted in debug builds after each one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::episode::{Episode, sum};
 use crate::fusion::Fusion;
+use crate::graph::{Edge, components};
 use crate::thread::Thread;
 
 /// What must hold.
@@ -28,6 +30,8 @@ pub enum Invariant {
     Evidence,
     /// C-8: what is referred to is there, and the other way round: entities, rings, indexes, open episodes.
     Reference,
+    /// C-9: the links by which a thread's episodes joined make one tree of it: each but the founder says why it belongs.
+    Cohesion,
 }
 
 /// An invariant that does not hold, and where.
@@ -57,6 +61,7 @@ pub fn check(fusion: &Fusion) -> Result<(), Violation> {
         chain(fusion, thread)?;
         life(fusion, number, thread)?;
         thread_bounds(fusion, number, thread)?;
+        cohesion(fusion, number, thread)?;
     }
     let queued = fusion.expiry.len() == fusion.threads.len();
     hold(queued, Invariant::Life, || "the queue to drop".to_owned())?;
@@ -133,6 +138,32 @@ fn chain(fusion: &Fusion, thread: &Thread) -> Result<(), Violation> {
         reached = next.or(reached);
     }
     Ok(())
+}
+
+fn cohesion(fusion: &Fusion, number: u64, thread: &Thread) -> Result<(), Violation> {
+    let places: BTreeMap<u64, usize> = thread.episodes.iter().copied().zip(0..).collect();
+    let episodes = thread
+        .episodes
+        .iter()
+        .filter_map(|number| fusion.episodes.get(*number));
+    let joined = episodes.flat_map(|episode| episode.links.iter().filter(|link| link.joined));
+    let edges: Vec<Edge> = joined
+        .filter_map(|link| {
+            Some(Edge {
+                from: *places.get(&link.from)?,
+                to: *places.get(&link.to)?,
+                weight: link.weight,
+            })
+        })
+        .collect();
+    let tree = edges.len() + 1 == places.len() && components(places.len(), &edges).len() == 1;
+    hold(tree, Invariant::Cohesion, || {
+        format!(
+            "{} joins of {} episodes in thread {number}",
+            edges.len(),
+            places.len()
+        )
+    })
 }
 
 fn revision(fusion: &Fusion) -> Result<(), Violation> {
@@ -245,8 +276,10 @@ fn redirects(fusion: &Fusion) -> Result<(), Violation> {
 }
 
 fn evidence(fusion: &Fusion, number: u64, episode: &Episode) -> Result<(), Violation> {
-    let max = fusion.settings.limits.links.max(1);
-    hold(within(episode.links.len(), max), Invariant::Bound, || {
+    // What made it join stays beyond the bound: a thread has one such link less than episodes.
+    let bounded = within(episode.links.len(), fusion.settings.limits.links)
+        || episode.links.iter().all(|link| link.joined);
+    hold(bounded, Invariant::Bound, || {
         format!("links of episode {number}")
     })?;
     for link in &episode.links {

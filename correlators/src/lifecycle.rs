@@ -86,11 +86,9 @@ impl Fusion {
         if let Some(episode) = self.episodes.get_mut(evidence.to) {
             let at = episode.links.iter().take_while(|link| link.joined).count();
             episode.links.insert(at, evidence);
-            episode.links.truncate(
-                usize::try_from(self.settings.limits.links)
-                    .unwrap_or(usize::MAX)
-                    .max(1),
-            );
+            // What made threads one stays: a thread has one such link less than episodes.
+            let max = usize::try_from(self.settings.limits.links).unwrap_or(usize::MAX);
+            episode.links.truncate(max.max(at + 1));
         }
         self.outputs.push_back(Output::ThreadMerged {
             thread: gone,
@@ -130,7 +128,7 @@ impl Fusion {
                 self.touch(full, Change::Sealed);
             }
             if let Some(thread) = self.threads.get_mut(successor) {
-                thread.continues = Some(id);
+                thread.continues = published.then_some(id);
             }
         }
         self.stats.sealed += 1;

@@ -19,7 +19,7 @@ pub struct Limits {
     pub ring: u32,
     /// Warm threads kept for stitching at each entity; default 16, the oldest cold one goes first.
     pub ring_threads: u32,
-    /// Links kept with an episode; default 8, the weakest go first. Those that made it join are kept beyond.
+    /// Links kept with an episode; default 8, the weakest go first. Those that made it join stay in any case.
     pub links: u32,
     /// Uids kept of an episode's repeats; default 16.
     pub repeat_uids: u32,

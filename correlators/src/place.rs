@@ -28,6 +28,16 @@ struct Target {
     pairs: Option<Vec<Evidence>>,
 }
 
+/// What a thread says to a newcomer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Admission {
+    Granted,
+    /// It is full, and the newcomer is the one that continues it.
+    Continues,
+    /// It has no room for this one.
+    Refused,
+}
+
 impl Fusion {
     /// Finds the thread that episode `number` belongs to, and joins it; a full episode may bring threads together.
     /// Returns the thread it ends in.
@@ -35,14 +45,18 @@ impl Fusion {
         let mut targets = self.targets(number);
         targets.sort_by_key(|target| (-target.margin, target.thread));
         let mut targets = targets.into_iter();
-        let Some(best) = targets.next().filter(|best| best.margin >= 0) else {
-            return number;
-        };
-        let Some(thread) = self.admit(best.thread, number) else {
-            return number;
+        let best = loop {
+            let Some(best) = targets.next().filter(|best| best.margin >= 0) else {
+                return number;
+            };
+            match self.admit(best.thread, number) {
+                Admission::Granted => break best,
+                Admission::Refused => {}
+                Admission::Continues => return number,
+            }
         };
         self.awaken(number, &best.evidence);
-        let joined = self.join(thread, number, best.evidence);
+        let joined = self.join(best.thread, number, best.evidence);
         self.strengthen(number, joined, best.pairs.unwrap_or_default());
         if self
             .episodes
@@ -184,37 +198,43 @@ impl Fusion {
             .collect()
     }
 
-    /// Returns the thread that an episode bound for `thread` may join: itself, or where it is full the one that continues
-    /// it. The first episode that finds it full becomes that one.
-    fn admit(&mut self, thread: u64, number: u64) -> Option<u64> {
-        let mut thread = thread;
-        loop {
-            let (full, own) = (self.threads.get(thread)?, self.threads.get(number)?);
-            if self.fits(full, own) {
-                return Some(thread);
-            }
-            match full
-                .successor
-                .filter(|successor| self.threads.get(*successor).is_some())
-            {
-                Some(successor) if successor != number => thread = successor,
-                Some(_) => return None,
-                None => break,
-            }
+    /// Returns whether the thread of `number` may join `thread`. The first that finds it full continues it; those after it
+    /// belong to that one where they have evidence of their own with it.
+    fn admit(&mut self, thread: u64, number: u64) -> Admission {
+        let (Some(full), Some(own)) = (self.threads.get(thread), self.threads.get(number)) else {
+            return Admission::Refused;
+        };
+        if self.fits(full, own) {
+            return Admission::Granted;
+        }
+        // The founder of the one that continues it lives as long as the thread it is in, whatever that merged with.
+        let founder = full
+            .successor
+            .and_then(|founder| self.episodes.get(founder));
+        let continued = founder.is_some_and(|founder| founder.thread != thread);
+        if continued || !self.is_full(full, own) {
+            return Admission::Refused;
         }
         self.seal(thread, number);
-        None
+        Admission::Continues
     }
 
     /// Returns whether two threads may become one within the bounds of an incident.
     pub(crate) fn fits(&self, a: &Thread, b: &Thread) -> bool {
+        !self.is_full(a, b)
+            && a.end.max(b.end) - a.start.min(b.start) < self.settings.limits.incident_life_ms
+    }
+
+    /// Returns whether `thread` is full for what comes after it, such as `next`: by episodes, entities or age. An episode
+    /// that only lasts too long, or comes too late, fills nothing.
+    fn is_full(&self, thread: &Thread, next: &Thread) -> bool {
         let limits = &self.settings.limits;
-        let within = |count: usize, max: u32| u32::try_from(count).is_ok_and(|count| count <= max);
-        within(
-            a.episodes.len() + b.episodes.len(),
+        let beyond = |count: usize, max: u32| u32::try_from(count).is_ok_and(|count| count > max);
+        beyond(
+            thread.episodes.len() + next.episodes.len(),
             limits.incident_episodes,
-        ) && a.end.max(b.end) - a.start.min(b.start) < limits.incident_life_ms
-            && within(a.entities_with(b), limits.incident_entities)
+        ) || beyond(thread.entities_with(next), limits.incident_entities)
+            || next.start - thread.start >= limits.incident_life_ms
     }
 
     /// A routine episode whose rule is not expected at the hot thread's entity counts in full.

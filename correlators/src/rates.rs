@@ -12,7 +12,7 @@ pub(crate) struct Rate {
     sealed: Q16,
     at: i32,
     /// Events of the open hour `open`, which is never before `at`.
-    pending: u16,
+    pending: u32,
     open: i32,
 }
 
@@ -44,7 +44,7 @@ impl Rate {
             self.pending = 0;
             self.open = now;
         }
-        if u32::from(self.pending) < hourly_max {
+        if self.pending < hourly_max {
             self.pending = self.pending.saturating_add(1);
         }
     }

@@ -28,7 +28,7 @@ impl Fusion {
                     .get(**id)
                     .is_some_and(|state| state.is_party())
             })
-            .map(|(id, presence)| (presence.all, *id))
+            .map(|(id, presence)| (presence.count(), *id))
             .collect();
         parties.sort_by_key(|(count, id)| (std::cmp::Reverse(*count), *id));
         let Some((_, main)) = parties.first() else {

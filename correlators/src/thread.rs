@@ -1,13 +1,15 @@
 //! A thread: the episodes that were linked or stitched together.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::entities::Same;
 use crate::entity::{EntityId, EntityName};
 use crate::episode::Episode;
-use crate::fixed::{Hourly, Millibits, ONE_Q16, log2_ratio, scale};
+use crate::fixed::{Hourly, Millibits, ONE_Q16, Q16, log2_ratio, scale};
 use crate::interner::RuleId;
 use crate::lifecycle::IncidentState;
 use crate::order::Tactics;
@@ -33,7 +35,7 @@ pub(crate) struct Thread {
     /// Holds something its vendor already correlated.
     pub(crate) vendor_incident: bool,
     pub(crate) incident: Option<Box<IncidentState>>,
-    /// Id of the full thread this one continues, and the number of the one that continues this.
+    /// Id of the full incident this one continues, and the founder of the thread that continues this.
     pub(crate) continues: Option<Uuid>,
     pub(crate) successor: Option<u64>,
     /// When it is dropped unless something comes in: the key it is queued under.
@@ -43,9 +45,6 @@ pub(crate) struct Thread {
 /// What a thread did at one entity.
 #[derive(Debug)]
 pub(crate) struct Presence {
-    /// Full episodes, and all.
-    pub(crate) full: u32,
-    pub(crate) all: u32,
     /// Starts of the first and the last full episode.
     pub(crate) first: i64,
     pub(crate) last: i64,
@@ -53,7 +52,7 @@ pub(crate) struct Presence {
     pub(crate) active: i64,
     /// The entity's rate when the thread first touched it.
     pub(crate) rate_before: Hourly,
-    /// Full episodes, by number.
+    /// Its full episodes here, each once, and their rules.
     pub(crate) episodes: Vec<u64>,
     pub(crate) rules: Vec<RuleCount>,
     /// What the entity was called when the incident was last revised.
@@ -92,7 +91,7 @@ impl Thread {
             incident: None,
             continues: None,
             successor: None,
-            expires: 0,
+            expires: i64::MIN,
         };
         thread.count(number, founder, rate);
         thread
@@ -117,8 +116,6 @@ impl Thread {
         }
         for mention in &episode.mentions {
             let presence = Presence {
-                full: 1,
-                all: 1,
                 first: episode.start,
                 last: episode.start,
                 active: episode.end(),
@@ -187,27 +184,26 @@ impl Thread {
         self.episodes = large;
         for (id, presence) in other.entities {
             match self.entities.entry(id) {
-                std::collections::btree_map::Entry::Vacant(vacant) => {
+                Entry::Vacant(vacant) => {
                     vacant.insert(presence);
                 }
-                std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                    occupied.get_mut().absorb(presence)
-                }
+                Entry::Occupied(mut occupied) => occupied.get_mut().absorb(presence),
             }
         }
     }
 
-    /// Two of its entities turned out to be one.
-    pub(crate) fn unite(&mut self, gone: EntityId, kept: EntityId) {
-        let Some(presence) = self.entities.remove(&gone) else {
+    /// Two of its entities turned out to be one; `rule` gives an episode's rule.
+    pub(crate) fn unite(&mut self, pair: Same, rule: impl Fn(u64) -> Option<RuleId>) {
+        let Some(presence) = self.entities.remove(&pair.gone) else {
             return;
         };
-        match self.entities.entry(kept) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
+        match self.entities.entry(pair.kept) {
+            Entry::Vacant(vacant) => {
                 vacant.insert(presence);
             }
-            std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                occupied.get_mut().absorb(presence)
+            Entry::Occupied(mut occupied) => {
+                occupied.get_mut().absorb(presence);
+                occupied.get_mut().recount(rule);
             }
         }
     }
@@ -231,19 +227,30 @@ impl Presence {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.active = self.active.max(other.active);
-        self.full += other.full;
-        self.all += other.all;
         self.episodes.extend(other.episodes);
         for count in other.rules {
             add_rule(&mut self.rules, count.rule, count.all, count.full);
         }
     }
 
-    fn burst(&self, window_floor_ms: i64) -> Millibits {
-        if self.full < 2 {
-            return 0;
+    /// Counts anew where the same episode came in twice.
+    fn recount(&mut self, rule: impl Fn(u64) -> Option<RuleId>) {
+        let mut seen = BTreeSet::new();
+        self.episodes.retain(|episode| seen.insert(*episode));
+        self.rules.clear();
+        for rule in self.episodes.iter().filter_map(|episode| rule(*episode)) {
+            add_rule(&mut self.rules, rule, 1, true);
         }
-        let counted = u64::from(self.full - 1) << 32;
+    }
+
+    /// Returns the number of full episodes.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.episodes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn burst(&self, window_floor_ms: i64) -> Millibits {
+        let further = self.count().saturating_sub(1);
+        let counted = u64::from(further) << 32;
         let expected = crate::fixed::expected(
             self.rate_before,
             (self.last - self.first).max(window_floor_ms),
@@ -252,7 +259,7 @@ impl Presence {
         if counted <= expected {
             return 0;
         }
-        let times = i32::try_from(self.full - 1)
+        let times = i32::try_from(further)
             .unwrap_or(i32::MAX)
             .saturating_mul(1_000);
         let excess = i32::try_from((counted - expected) / (1 << 22)).unwrap_or(i32::MAX);
@@ -264,14 +271,9 @@ impl Presence {
             )
     }
 
-    /// Returns the full episodes as a weight to take out of a decayed count.
-    pub(crate) fn own_full(&self) -> u64 {
-        u64::from(self.full) * ONE_Q16
-    }
-
-    /// Returns all episodes as a weight to take out of a decayed count.
-    pub(crate) fn own_all(&self) -> u64 {
-        u64::from(self.all) * ONE_Q16
+    /// Returns its episodes as a weight to take out of a decayed count.
+    pub(crate) fn own(&self) -> Q16 {
+        u64::from(self.count()) * ONE_Q16
     }
 
     /// Returns the number of rules with full episodes here besides `rule`.
