@@ -12,6 +12,7 @@ pub mod decode;
 pub mod order;
 pub mod worker;
 pub mod shard;
+pub mod state;
 pub mod publish;
 pub mod dead_letter;
 pub mod view;
