@@ -135,6 +135,7 @@ impl Fusion {
             truncated: false,
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: self.config_hash.clone(),
+            actions: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Records in: any bytes to a canonical alert, or an error that names the field.
 
+mod command;
 mod defender_cloud;
 mod entities;
 mod fusor;
@@ -20,6 +21,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use self::command::{
+    COMMAND_ALERTS_MAX, COMMAND_BYTES_MAX, COMMAND_TAGS_MAX, COMMENT_CHARS_MAX, TAG_BYTES_MAX,
+    command,
+};
 use self::json::{Document, Node, Value};
 use self::record::Record;
 use self::sniff::Wrapper;

@@ -1,6 +1,7 @@
-//! Canonical bytes: the one place that decides how an alert and an incident look on the wire, out and in again.
+//! Canonical bytes: the one place that decides how what travels looks on the wire, out and in again.
 //!
-//! JSON has times as RFC 3339 text, Avro as `timestamp-millis`; both have the same fields and words. Avro is written
+//! JSON has times as RFC 3339 text, Avro as `timestamp-millis`; both have the same fields and words. Commands and their
+//! outcomes are JSON only. Avro is written
 //! and read by the schemas in `avro/`, without frame: what a registry puts before the bytes is the engine's.
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::alert::Alert;
+use crate::command::{Command, Outcome};
 use crate::incident::Incident;
 
 /// The Avro schema of an alert.
@@ -70,6 +72,22 @@ pub fn incident_json(incident: &Incident) -> Result<Vec<u8>, serde_json::Error> 
 /// Never for an alert that was decoded: every key is text.
 pub fn alert_json(alert: &Alert) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(alert)
+}
+
+/// Encodes a command as one line of JSON, without the line's end.
+///
+/// # Errors
+/// Never: every key is text.
+pub fn command_json(command: &Command) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(command)
+}
+
+/// Encodes the outcome of a command as one line of JSON, without the line's end.
+///
+/// # Errors
+/// Never: every key is text.
+pub fn outcome_json(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(outcome)
 }
 
 /// Encodes an incident as Avro.

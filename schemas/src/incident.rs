@@ -3,9 +3,16 @@
 //! The shape is that of `avro/incident.avsc`; a test holds the two together. In JSON, times are RFC 3339.
 //! Bits of evidence are integers in thousandths of a bit (milli-bits).
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Severity, words};
+pub use self::words::{
+    Change, Classification, ClassificationReason, IncidentActivity, IncidentStatus, LinkKind,
+    TermKind,
+};
+use crate::alert::Severity;
+use crate::command::ActionKind;
 use crate::time::Timestamp;
 
 /// Full state of one incident at one revision. Consumers keep the greatest (generation, revision) of an id.
@@ -93,6 +100,9 @@ pub struct Incident {
     pub engine_version: String,
     /// Hash of the correlation settings, so that a replay can be checked against the same rules.
     pub config_hash: String,
+    /// What analysts did, oldest first; the oldest are left out of many.
+    #[serde(default)]
+    pub actions: Vec<AnalystAction>,
 }
 
 /// One tactic of an incident's story.
@@ -237,140 +247,17 @@ pub struct Comment {
     pub text: String,
 }
 
-words! {
-    /// What a revision is.
-    IncidentActivity {
-        /// Not known.
-        Unknown = "unknown",
-        /// First published.
-        Create = "create",
-        /// Changed.
-        Update = "update",
-        /// Closed.
-        Close = "close",
-        /// Merged into another.
-        Merge = "merge",
-        /// Opened again.
-        Reopen = "reopen",
-    } default Unknown
-}
-
-words! {
-    /// Where an incident stands.
-    IncidentStatus {
-        /// Not known.
-        Unknown = "unknown",
-        /// New.
-        New = "new",
-        /// Being worked on.
-        InProgress = "in_progress",
-        /// Closed.
-        Closed = "closed",
-        /// Merged into another, which `merged_into` names.
-        Merged = "merged",
-    } default New
-}
-
-words! {
-    /// What a revision changed.
-    Change {
-        /// Something newer than this reader.
-        Unknown = "unknown",
-        /// First published.
-        Created = "created",
-        /// Episodes joined.
-        AlertsAdded = "alerts_added",
-        /// Repeats doubled a count.
-        CountDoubled = "count_doubled",
-        /// A tactic came in.
-        StageAdded = "stage_added",
-        /// Severity rose.
-        SeverityRaised = "severity_raised",
-        /// The title changed.
-        TitleChanged = "title_changed",
-        /// An alert was updated by its source.
-        AlertUpdated = "alert_updated",
-        /// Took in another incident.
-        MergedFrom = "merged_from",
-        /// Went into another incident.
-        MergedInto = "merged_into",
-        /// A cap was reached; a successor continues it.
-        Sealed = "sealed",
-        /// A related incident was noted.
-        RelatedAdded = "related_added",
-    } default Unknown
-}
-
-words! {
-    /// How a link came about.
-    LinkKind {
-        /// Not known.
-        Unknown = "unknown",
-        /// Two episodes by the entities they share.
-        Pair = "pair",
-        /// A further pair link that brought two threads together.
-        Bridge = "bridge",
-        /// An episode weighed against a hot thread.
-        Attach = "attach",
-        /// An earlier episode pulled in by a hot thread.
-        LookBack = "look_back",
-        /// Two threads, days apart.
-        Stitch = "stitch",
-    } default Unknown
-}
-
-words! {
-    /// What a term of evidence measures.
-    TermKind {
-        /// Not known.
-        Unknown = "unknown",
-        /// How surprising it is to share the entity within the time between.
-        Surprise = "surprise",
-        /// Held against an entity that the thread has touched with few rules.
-        Support = "support",
-        /// A further entity shared with another episode of the thread.
-        Further = "further",
-        /// Usual order of the two tactics.
-        Order = "order",
-        /// A hop from target to source, or the same source.
-        Direction = "direction",
-        /// Different sensors agree, or the same rule repeats.
-        Product = "product",
-        /// Whether the rule is expected at the entity.
-        Rule = "rule",
-        /// Tactics that the later thread adds.
-        NewTactics = "new_tactics",
-    } default Unknown
-}
-
-words! {
-    /// Why an incident was closed (Microsoft Sentinel's classifications).
-    Classification {
-        /// Not closed.
-        Unset = "unset",
-        /// True positive.
-        TruePositive = "true_positive",
-        /// Benign positive.
-        BenignPositive = "benign_positive",
-        /// False positive.
-        FalsePositive = "false_positive",
-        /// Undetermined.
-        Undetermined = "undetermined",
-    } default Unset
-}
-
-words! {
-    /// The reason behind a classification.
-    ClassificationReason {
-        /// None.
-        Unset = "unset",
-        /// Suspicious activity.
-        SuspiciousActivity = "suspicious_activity",
-        /// Suspicious but expected.
-        SuspiciousButExpected = "suspicious_but_expected",
-        /// Incorrect alert logic.
-        IncorrectAlertLogic = "incorrect_alert_logic",
-        /// Inaccurate data.
-        InaccurateData = "inaccurate_data",
-    } default Unset
+/// One action of an analyst.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct AnalystAction {
+    /// Id of the command.
+    pub command: String,
+    /// Who acted.
+    pub actor: String,
+    /// When.
+    pub time: Timestamp,
+    /// What the action is.
+    pub action: ActionKind,
+    /// What it is about, for people: the new owner, the tags, the other incident.
+    pub detail: String,
 }

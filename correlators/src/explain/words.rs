@@ -33,6 +33,7 @@ pub(super) fn meaning(teller: &Teller<'_>, link: &Link, term: &Term, rank: usize
         }
         TermKind::Rule => rule(term.bits, &joins.rule),
         TermKind::NewTactics => "adds tactics that the other part has not shown".to_owned(),
+        TermKind::Analyst => "an analyst said that they belong together".to_owned(),
         TermKind::Unknown => "a kind of evidence newer than this program".to_owned(),
     }
 }
@@ -41,7 +42,7 @@ fn surprise(kind: LinkKind, bits: i32, rank: usize) -> String {
     let who = match kind {
         LinkKind::Pair | LinkKind::Bridge | LinkKind::Unknown => "both name it",
         LinkKind::Attach | LinkKind::LookBack => "the thread has it too",
-        LinkKind::Stitch => "both threads have it",
+        LinkKind::Stitch | LinkKind::Analyst => "both threads have it",
     };
     match rank {
         // The later ones are discounted, as entities of one machine come together: their odds would mislead.
@@ -98,6 +99,7 @@ pub(super) fn sentence(tie: &Tie) -> String {
         LinkKind::Attach => format!("#{to} joined the thread at #{from}"),
         LinkKind::LookBack => format!("#{to} was pulled in afterwards by the thread at #{from}"),
         LinkKind::Stitch => format!("the thread of #{to} was stitched to that of #{from}"),
+        LinkKind::Analyst => format!("an analyst brought #{to} together with #{from}"),
     };
     let (sum, bar) = (bits(tie.sum), bits(tie.bar.into()));
     let enough = if tie.sum < tie.bar.into() {
@@ -121,6 +123,7 @@ pub(super) fn label(term: &Weighed) -> String {
         | TermKind::Order
         | TermKind::Direction
         | TermKind::Product
+        | TermKind::Analyst
         | TermKind::Unknown => match entity {
             Some(entity) => format!("{} at {}", term.kind, entity.display),
             None => term.kind.to_string(),

@@ -1,7 +1,7 @@
 //! What every fuzz target of a decoder asks.
 
 use schemas::decode::{Envelope, Format, Limits, decode as read};
-use schemas::encode::alert_json;
+use schemas::encode::{alert_json, command_json};
 
 /// Decodes `bytes`: it returns, and what it accepts can be written and has an id and keys.
 pub fn decode(bytes: &[u8], format: Option<Format>) {
@@ -23,4 +23,13 @@ pub fn decode(bytes: &[u8], format: Option<Format>) {
         }
         alert_json(&alert).expect("an accepted alert can be written");
     }
+}
+
+/// Decodes a command: it returns, and what it accepts is written and read back as the same.
+pub fn command(bytes: &[u8]) {
+    let Ok(command) = schemas::decode::command(bytes) else {
+        return;
+    };
+    let written = command_json(&command).expect("an accepted command can be written");
+    assert_eq!(schemas::decode::command(&written), Ok(command));
 }

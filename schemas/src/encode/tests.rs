@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::*;
 use crate::attack::{Attack, AttackOrigin};
+use crate::command::ActionKind;
 use crate::entity::{Entity, EntityRole};
 use crate::incident::*;
 use crate::time::Timestamp;
@@ -189,8 +190,31 @@ fn full_incident() -> Incident {
         }],
         tags: strings(&["vip"]),
         truncated: true,
+        actions: ActionKind::ALL
+            .iter()
+            .map(|action| AnalystAction {
+                command: "c-1".into(),
+                actor: "alice".into(),
+                time: time(6),
+                action: *action,
+                detail: "bob".into(),
+            })
+            .collect(),
         ..minimal_incident()
     }
+}
+
+/// What the first version could say.
+fn first_incident() -> Incident {
+    let mut incident = full_incident();
+    incident.actions.clear();
+    incident
+        .changes
+        .retain(|change| *change <= Change::RelatedAdded);
+    for link in &mut incident.links {
+        link.terms.retain(|term| term.kind <= TermKind::NewTactics);
+    }
+    incident
 }
 
 fn stage() -> Stage {
@@ -292,6 +316,7 @@ fn minimal_incident() -> Incident {
         truncated: false,
         engine_version: "0.1.0".into(),
         config_hash: "00".into(),
+        actions: Vec::new(),
     }
 }
 
@@ -393,6 +418,7 @@ fn symbols_are_the_words_of_the_types() {
         AlertDisposition,
         AttackOrigin,
         EntityRole,
+        ActionKind,
         IncidentActivity,
         IncidentStatus,
         Change,
@@ -494,22 +520,27 @@ fn limits_are_set_once_and_hold() {
 fn golden_bytes_are_still_read() {
     let alert = golden("alert-1.avro", || alert_avro(&full_alert()).unwrap());
     assert_eq!(read_alert_avro(&alert).unwrap(), full_alert());
-    let incident = golden("incident-1.avro", || {
-        incident_avro(&full_incident()).unwrap()
-    });
-    assert_eq!(read_incident_avro(&incident).unwrap(), full_incident());
     let json = golden("alert-1.json", || alert_json(&full_alert()).unwrap());
     assert_eq!(
         serde_json::from_slice::<Alert>(&json).unwrap(),
         full_alert()
     );
-    let json = golden("incident-1.json", || {
-        incident_json(&full_incident()).unwrap()
-    });
-    assert_eq!(
-        serde_json::from_slice::<Incident>(&json).unwrap(),
-        full_incident()
-    );
+    for (version, incident) in [(1, first_incident()), (2, full_incident())] {
+        let json = golden(&format!("incident-{version}.json"), || {
+            incident_json(&incident).unwrap()
+        });
+        assert_eq!(serde_json::from_slice::<Incident>(&json).unwrap(), incident);
+        let avro = golden(&format!("incident-{version}.avro"), || {
+            incident_avro(&incident).unwrap()
+        });
+        let schema = golden(&format!("incident-{version}.avsc"), || {
+            INCIDENT_SCHEMA.as_bytes().to_vec()
+        });
+        let writer = Codec::of(std::str::from_utf8(&schema).unwrap()).unwrap();
+        let mut rest = avro.as_slice();
+        let back: Incident = writer.reader.read_deser(&mut rest).unwrap();
+        assert_eq!((back, rest.len()), (incident, 0));
+    }
 }
 
 #[track_caller]
@@ -528,6 +559,7 @@ fn golden_schemas_and_these_read_each_other() {
     for (name, text) in [
         ("alert-1.avsc", ALERT_SCHEMA),
         ("incident-1.avsc", INCIDENT_SCHEMA),
+        ("incident-2.avsc", INCIDENT_SCHEMA),
     ] {
         let released = golden(name, || text.as_bytes().to_vec());
         let released = Schema::parse_str(std::str::from_utf8(&released).unwrap()).unwrap();
