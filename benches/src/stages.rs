@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use correlators::{Fusion, Output, Settings};
 use engine::bus::memory::{Keep, Memory, MemoryBus};
-use engine::bus::{Bus, Epoch, NewRecord, Reading, Request};
+use engine::bus::{Bus, Change, Epoch, Moved, NewRecord, Reading, Request};
 use engine::decode::Decoder;
 use engine::publish::{INCIDENT_BYTES_MAX, Publisher};
 use engine::shard::ShardConfig;
@@ -116,7 +116,9 @@ pub fn consume_and_decode(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
     loop {
         let polled = bus.poll(&request, &|_| true)?;
         for change in polled.changes {
-            if let engine::bus::Change::Assigned { inputs, .. } = change {
+            if let Change::Assigned { shard, inputs } = change {
+                let starts = inputs.iter().map(|input| (input.lane, None));
+                bus.begin(shard, &starts.collect::<Vec<_>>())?;
                 lanes.extend(inputs.into_iter().map(|input| input.lane));
             }
         }
@@ -126,7 +128,12 @@ pub fn consume_and_decode(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
             .iter()
             .map(|record| (record.partition.clone(), record.offset + 1))
             .collect();
-        epoch.offsets.extend(next);
+        let moved = |(partition, next)| Moved {
+            partition,
+            next,
+            epoch: 0,
+        };
+        epoch.offsets.extend(next.into_iter().map(moved));
         for decoded in decoder.decode_all(records) {
             alerts += u64::try_from(decoded.alerts().len())?;
         }

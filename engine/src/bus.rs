@@ -4,9 +4,12 @@
 //! shards; a shard's inputs are read as *lanes*, one lane a partition. Offsets are committed only by
 //! [`Bus::commit`], in one transaction with what the epoch produces.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use schemas::time::Timestamp;
 
 pub mod kafka;
 pub mod memory;
@@ -105,8 +108,17 @@ pub struct Input {
     pub lane: Lane,
     /// The partition.
     pub partition: Partition,
-    /// The group's committed offset, from which it is read; none where there is none, and then from its start.
-    pub committed: Option<i64>,
+    /// What the group has committed for it; none where there is nothing.
+    pub committed: Option<Committed>,
+}
+
+/// An offset of the group as it was committed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Committed {
+    /// The next offset to be read.
+    pub next: i64,
+    /// Number of the epoch that committed it; none where another program did.
+    pub epoch: Option<u64>,
 }
 
 /// How far a lane has been read.
@@ -123,7 +135,7 @@ pub enum Reading {
 /// What the group changed. A member begins with nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// A shard is this member's from here on; its inputs are read from the committed offsets.
+    /// A shard is this member's from here on. Its inputs are read once [`Bus::begin`] says from where.
     Assigned {
         /// The shard.
         shard: i32,
@@ -166,18 +178,43 @@ pub struct Polled {
 pub struct Epoch {
     /// The records to write, in order.
     pub records: Vec<NewRecord>,
-    /// The next offset to be read of each input that moved.
-    pub offsets: Vec<(Partition, i64)>,
+    /// The inputs that moved.
+    pub offsets: Vec<Moved>,
+}
+
+/// An input that an epoch moved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// The input.
+    pub partition: Partition,
+    /// The next offset to be read.
+    pub next: i64,
+    /// Number of its shard's epoch: it tells a commit that was not heard of from one that never was.
+    pub epoch: u64,
+}
+
+/// Where the state of an epoch went, as far as the bus knows: the last offset of each state partition it wrote to.
+pub type Written = BTreeMap<i32, i64>;
+
+/// What reading a shard's state returned.
+#[derive(Debug, Default)]
+pub struct StateRead {
+    /// Committed records, by offset.
+    pub records: Vec<Record>,
+    /// Where to read on.
+    pub next: i64,
 }
 
 /// The bus failed in a way that reading on cannot cure.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The log no longer holds the committed offset: reading on would jump over alerts in silence.
-    #[error("the committed offset of {partition} is no longer in the log")]
+    /// The log does not hold the offset that is next: reading on would jump over records in silence.
+    #[error("offset {} of {partition} is not in the log any more", .offset.map_or_else(|| "0".to_owned(), |offset| offset.to_string()))]
     OffsetOutOfRange {
         /// The partition.
         partition: String,
+        /// The offset, where it is known.
+        offset: Option<i64>,
     },
     /// The topics do not have the shape the shards need.
     #[error("{problem}")]
@@ -231,11 +268,32 @@ pub trait Bus {
     /// Returns how far a lane has been read by the polls so far; [`Reading::Closed`] for one that is gone.
     fn reading(&self, lane: Lane) -> Reading;
 
+    /// Begins to read the inputs of an assigned shard at these offsets, from its start where there is none; what was read
+    /// of them before is read again.
+    ///
+    /// # Errors
+    /// As [`Bus::poll`].
+    fn begin(&mut self, shard: i32, offsets: &[(Lane, Option<i64>)]) -> Result<(), BusError>;
+
+    /// Reads on in the state of any shard, from `from`: what is committed, as far as it is there within the request's wait.
+    ///
+    /// Everything before a record that was committed later by this member is returned before it, so a shard is
+    /// restored once a record that was written after its assignment comes back.
+    ///
+    /// # Errors
+    /// As [`Bus::poll`]; [`BusError::OffsetOutOfRange`] when the partition was cut or made anew.
+    fn read_state(
+        &mut self,
+        shard: i32,
+        from: i64,
+        request: &Request,
+    ) -> Result<StateRead, BusError>;
+
     /// Writes an epoch in one transaction.
     ///
     /// # Errors
     /// Returns whether the epoch may be tried again. After [`CommitError::Fenced`] call [`Bus::rejoin`].
-    fn commit(&mut self, epoch: &Epoch) -> Result<(), CommitError>;
+    fn commit(&mut self, epoch: &Epoch) -> Result<Written, CommitError>;
 
     /// Leaves the group and joins it again with nothing; the next polls hand out shards anew.
     ///
@@ -248,6 +306,12 @@ pub trait Bus {
     /// # Errors
     /// As [`Bus::poll`].
     fn keep_alive(&mut self, wait: Duration) -> Result<Polled, BusError>;
+
+    /// Returns the time of day.
+    fn now(&self) -> Timestamp;
+
+    /// Returns the generation of the group this member is in, below 0 for none.
+    fn generation(&self) -> i64;
 }
 
 /// Returns the inputs of one shard, by (topic, partition): all of them where there is one shard, else partition

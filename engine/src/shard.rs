@@ -7,7 +7,7 @@ use correlators::{Fusion, Output, Placement, Settings, Stats};
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
-use crate::bus::{Input, Lane, Partition};
+use crate::bus::{Input, Lane, Moved, Partition};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::order::{Merge, Taken};
 use crate::source::{Source, Sources};
@@ -57,8 +57,8 @@ pub struct Applied {
     pub fates: Vec<Fate>,
     /// What each tenant's state put out, by tenant in the order in which they first came.
     pub outputs: Vec<TenantOutput>,
-    /// The next offset of each input that moved.
-    pub offsets: Vec<(Partition, i64)>,
+    /// The inputs that moved.
+    pub offsets: Vec<Moved>,
 }
 
 /// A record and what became of it.
@@ -215,7 +215,11 @@ impl Shard {
                 (self.partitions.get(lane), self.applied.get_mut(lane))
             {
                 *applied = Some(offset);
-                offsets.push((partition.clone(), offset));
+                offsets.push(Moved {
+                    partition: partition.clone(),
+                    next: offset,
+                    epoch: 0,
+                });
             }
         }
         Applied {
@@ -284,7 +288,8 @@ fn lanes(inputs: &[Input]) -> BTreeMap<Lane, usize> {
 }
 
 fn offsets(inputs: &[Input]) -> Vec<Option<i64>> {
-    inputs.iter().map(|input| input.committed).collect()
+    let next = |input: &Input| input.committed.map(|committed| committed.next);
+    inputs.iter().map(next).collect()
 }
 
 /// The reason of a record that would need one tenant too many.

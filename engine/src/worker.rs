@@ -11,7 +11,9 @@ use correlators::{Output, Placement};
 use schemas::alert::Alert;
 use schemas::incident::Incident;
 
-use crate::bus::{Bus, BusError, CommitError, Epoch, Lane, Polled, Reading, Record, Request};
+use crate::bus::{
+    Bus, BusError, Change, CommitError, Epoch, Input, Lane, Polled, Reading, Record, Request,
+};
 use crate::dead_letter::dead_letter;
 use crate::decode::{Broken, Content, Decoder};
 use crate::metrics;
@@ -182,7 +184,7 @@ impl<B: Bus> Worker<B> {
         for condition in Condition::ALL {
             self.readiness.set(condition, polled.joined);
         }
-        self.follow(&polled);
+        self.follow(&polled)?;
         self.take_in(polled.records);
         let applied: Vec<Applied> = self
             .held
@@ -227,7 +229,7 @@ impl<B: Bus> Worker<B> {
     }
 
     /// Follows the group; returns whether state was forgotten on the way.
-    fn follow(&mut self, polled: &Polled) -> bool {
+    fn follow(&mut self, polled: &Polled) -> Result<bool, BusError> {
         let config = &self.config;
         let forgotten = self.held.follow(polled, |inputs| {
             Shard::new(inputs, &config.decoder.sources, config.shard.clone())
@@ -236,7 +238,17 @@ impl<B: Bus> Worker<B> {
             self.forget_view();
         }
         metrics::shards(self.held.own.len());
-        forgotten
+        for change in &polled.changes {
+            if let Change::Assigned { shard, inputs } = change {
+                let next = |input: &Input| input.committed.map(|committed| committed.next);
+                let offsets: Vec<(Lane, Option<i64>)> = inputs
+                    .iter()
+                    .map(|input| (input.lane, next(input)))
+                    .collect();
+                self.bus.begin(*shard, &offsets)?;
+            }
+        }
+        Ok(forgotten)
     }
 
     /// Without a list of its incidents the view cannot forget one shard alone.
@@ -317,7 +329,7 @@ impl<B: Bus> Worker<B> {
             }
             self.readiness.beat();
             let polled = self.bus.keep_alive(wait)?;
-            if self.follow(&polled) || self.held.is_torn() {
+            if self.follow(&polled)? || self.held.is_torn() {
                 tracing::warn!("the shards went to another: dropping the state and joining again");
                 self.held = Held::default();
                 self.forget_view();
@@ -340,7 +352,7 @@ impl<B: Bus> Worker<B> {
         }
         let started = Instant::now();
         match self.bus.commit(epoch) {
-            Ok(()) => {
+            Ok(_) => {
                 metrics::committed(started.elapsed());
                 Ok(None)
             }

@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::error::KafkaError;
+use schemas::time::Timestamp;
 
 use super::{
-    Bus, BusError, Change, CommitError, Epoch, Input, Lane, Partition, Polled, Reading, Request,
-    inputs_of,
+    Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, Partition, Polled, Reading,
+    Request, StateRead, Written, inputs_of,
 };
 use crate::config::Config;
 use crate::readiness::Readiness;
@@ -22,12 +23,15 @@ use crate::readiness::Readiness;
 mod context;
 mod inputs;
 mod member;
+mod record;
+mod states;
 pub(crate) mod properties;
 mod writer;
 
 use context::GroupEvent;
-use inputs::Inputs;
+use inputs::{Inputs, Start};
 use member::Member;
+use states::States;
 use writer::{Attempt, Writer};
 
 /// The bus on Kafka; of one thread.
@@ -48,6 +52,7 @@ pub struct KafkaBus {
 struct Clients {
     writer: Option<(i32, Writer)>,
     inputs: Inputs,
+    states: States,
     member: Member,
 }
 
@@ -115,7 +120,7 @@ impl KafkaBus {
                     // committed offsets final.
                     self.name_writer()?;
                     for shard in shards {
-                        changes.push(self.begin(shard)?);
+                        changes.push(self.assigned(shard)?);
                     }
                 }
             }
@@ -139,7 +144,7 @@ impl KafkaBus {
         Ok(())
     }
 
-    fn begin(&mut self, shard: i32) -> Result<Change, BusError> {
+    fn assigned(&mut self, shard: i32) -> Result<Change, BusError> {
         let partitions = inputs_of(shard, self.shards, &self.topics)?;
         let first = self.next_lane;
         let clients = self.clients()?;
@@ -153,7 +158,6 @@ impl KafkaBus {
                 committed,
             })
             .collect();
-        clients.inputs.assign(&inputs)?;
         let lanes: Vec<Lane> = inputs.iter().map(|input| input.lane).collect();
         self.next_lane = lanes.last().map_or(first, |Lane(last)| last + 1);
         self.owned.insert(shard, lanes);
@@ -162,10 +166,17 @@ impl KafkaBus {
 
     /// Returns whether the group's offsets are those of an epoch, and so the epoch was committed.
     fn is_committed(&mut self, epoch: &Epoch) -> Result<bool, BusError> {
-        let partitions: Vec<Partition> = epoch.offsets.iter().map(|(p, _)| p.clone()).collect();
+        let moved = &epoch.offsets;
+        let partitions: Vec<Partition> = moved.iter().map(|m| m.partition.clone()).collect();
         let committed = self.clients()?.member.committed(&partitions)?;
-        let attempted = epoch.offsets.iter().map(|(_, offset)| Some(*offset));
-        Ok(committed.iter().map(|(_, offset)| *offset).eq(attempted))
+        let attempted = moved.iter().map(|moved| {
+            Some(Committed {
+                next: moved.next,
+                epoch: Some(moved.epoch),
+            })
+        });
+        let found = committed.iter().map(|(_, committed)| *committed);
+        Ok(!moved.is_empty() && found.eq(attempted))
     }
 
     /// Serves the group for at most `wait` and follows it.
@@ -205,7 +216,7 @@ impl Bus for KafkaBus {
             .map_or(Reading::Closed, |clients| clients.inputs.reading(lane))
     }
 
-    fn commit(&mut self, epoch: &Epoch) -> Result<(), CommitError> {
+    fn commit(&mut self, epoch: &Epoch) -> Result<Written, CommitError> {
         let fenced = |problem: &str| CommitError::Fenced {
             problem: problem.to_owned(),
         };
@@ -220,7 +231,7 @@ impl Bus for KafkaBus {
         self.name_writer().map_err(aborted)?;
         if self.in_doubt && self.is_committed(epoch).map_err(aborted)? {
             self.in_doubt = false;
-            return Ok(());
+            return Ok(Written::new());
         }
         self.in_doubt = false;
         let clients = self.clients().map_err(aborted)?;
@@ -228,7 +239,7 @@ impl Bus for KafkaBus {
             return Err(fenced("the member has no shard"));
         };
         match writer.commit(epoch, &fence) {
-            Ok(()) => Ok(()),
+            Ok(written) => Ok(written),
             Err(Attempt::Failed(error)) => Err(error),
             Err(Attempt::InDoubt(problem)) => {
                 self.in_doubt = true;
@@ -242,10 +253,12 @@ impl Bus for KafkaBus {
         self.owned.clear();
         self.in_doubt = false;
         let inputs = Inputs::new(&self.config, &self.topics)?;
+        let states = States::new(&self.config, self.shards)?;
         let member = Member::join(&self.config, Arc::clone(&self.readiness))?;
         self.clients = Some(Clients {
             writer: None,
             inputs,
+            states,
             member,
         });
         Ok(())
@@ -253,6 +266,48 @@ impl Bus for KafkaBus {
 
     fn keep_alive(&mut self, wait: Duration) -> Result<Polled, BusError> {
         self.serve_group(wait)
+    }
+
+    fn begin(&mut self, shard: i32, offsets: &[(Lane, Option<i64>)]) -> Result<(), BusError> {
+        let partitions = inputs_of(shard, self.shards, &self.topics)?;
+        let lanes = self.owned.get(&shard).cloned().unwrap_or_default();
+        let next = |lane: &Lane| {
+            let found = offsets.iter().find(|(of, _)| of == lane);
+            found.and_then(|(_, next)| *next)
+        };
+        let starts: Vec<Start> = lanes
+            .iter()
+            .zip(partitions)
+            .map(|(lane, partition)| Start {
+                lane: *lane,
+                next: next(lane),
+                partition,
+            })
+            .collect();
+        let inputs = &mut self.clients()?.inputs;
+        inputs.unassign(&lanes)?;
+        inputs.assign(&starts)
+    }
+
+    fn read_state(
+        &mut self,
+        shard: i32,
+        from: i64,
+        request: &Request,
+    ) -> Result<StateRead, BusError> {
+        self.clients()?.states.read(shard, from, request)
+    }
+
+    fn now(&self) -> Timestamp {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let millis = now.map_or(0, |since| since.as_millis());
+        Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+
+    fn generation(&self) -> i64 {
+        self.clients
+            .as_ref()
+            .map_or(-1, |clients| clients.member.generation().into())
     }
 }
 

@@ -7,9 +7,12 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
+
+use crate::bus::Written;
 
 /// What the group did to the subscribed topic's partitions, in order; filled inside `poll`, on the polling thread.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +28,9 @@ pub(super) enum GroupEvent {
 pub(super) struct Context {
     events: Arc<Mutex<Vec<GroupEvent>>>,
     ends: Arc<Mutex<Ends>>,
+    /// The state topic, and the last offset written to each of its partitions.
+    state: Arc<str>,
+    written: Arc<Mutex<Written>>,
 }
 
 /// By topic and partition, those nobody reads here included: the first offset there is, and the one behind the last that
@@ -32,6 +38,20 @@ pub(super) struct Context {
 pub(super) type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
 impl Context {
+    /// Makes the context of a producer that is to tell where its records of `state` went.
+    pub(super) fn of_writer(state: &str) -> Self {
+        Self {
+            state: state.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the last offset acknowledged in each partition of the state topic since they were last taken.
+    pub(super) fn take_written(&self) -> Written {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut written)
+    }
+
     pub(super) fn take_events(&self) -> Vec<GroupEvent> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut events)
@@ -103,7 +123,15 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
     /// A record that failed makes its transaction fail: there the error is handled.
-    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Ok(message) = result
+            && message.topic() == &*self.state
+        {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = written.entry(message.partition()).or_insert(-1);
+            *last = message.offset().max(*last);
+        }
+    }
 }
 
 fn numbers(list: &TopicPartitionList) -> Vec<i32> {

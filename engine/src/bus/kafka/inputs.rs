@@ -4,20 +4,20 @@
 //! leaving its queue alone: the client stops fetching when the queue is full.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, Ends};
+use super::record::{fatal, record};
 use super::{client, properties};
-use crate::bus::{BusError, Header, Input, Lane, Partition, Reading, Record, Request};
+use crate::bus::{BusError, Lane, Partition, Reading, Record, Request};
 use crate::config::Config;
 use crate::metrics;
 
@@ -28,6 +28,14 @@ pub(super) struct Inputs {
     consumer: Arc<BaseConsumer<Context>>,
     /// Partitions of each topic at the start.
     counts: BTreeMap<String, i32>,
+}
+
+/// From where an input is read.
+pub(super) struct Start {
+    pub(super) lane: Lane,
+    pub(super) partition: Partition,
+    /// The first offset; none for the start of the log.
+    pub(super) next: Option<i64>,
 }
 
 struct Reader {
@@ -62,15 +70,15 @@ impl Inputs {
     }
 
     /// Begins to read partitions, each from its offset or from the start.
-    pub(super) fn assign(&mut self, inputs: &[Input]) -> Result<(), BusError> {
-        let mut list = TopicPartitionList::with_capacity(inputs.len());
-        for Input {
+    pub(super) fn assign(&mut self, starts: &[Start]) -> Result<(), BusError> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for Start {
             lane,
             partition,
-            committed,
-        } in inputs
+            next,
+        } in starts
         {
-            let start = committed.map_or(Offset::Beginning, Offset::Offset);
+            let start = next.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(&partition.topic, partition.number, start)
                 .map_err(|error| client("assign the inputs", &error))?;
             // Before the assignment, so that no record can take the way of all the others.
@@ -87,7 +95,7 @@ impl Inputs {
                 partition: partition.clone(),
                 queue,
                 at_end: false,
-                next: *committed,
+                next: *next,
             };
             self.lanes.insert(*lane, reader);
         }
@@ -104,6 +112,9 @@ impl Inputs {
                 metrics::lag(&input.partition.topic, input.partition.number, 0);
                 list.add_partition(&input.partition.topic, input.partition.number);
             }
+        }
+        if list.count() == 0 {
+            return Ok(());
         }
         self.consumer
             .incremental_unassign(&list)
@@ -235,62 +246,4 @@ impl Inputs {
             }
         }
     }
-}
-
-/// Returns what reading on cannot cure; the client heals the rest by itself and has logged it.
-fn fatal(partition: &Partition, error: &KafkaError) -> Result<(), BusError> {
-    let code = error.rdkafka_error_code();
-    if matches!(
-        code,
-        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
-    ) {
-        return Err(BusError::OffsetOutOfRange {
-            partition: partition.to_string(),
-        });
-    }
-    if matches!(
-        code,
-        Some(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-        )
-    ) || matches!(error, KafkaError::MessageConsumptionFatal(_))
-    {
-        return Err(client("read the inputs", error));
-    }
-    Ok(())
-}
-
-fn record(partition: &Partition, message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        (0..headers.count())
-            .map(|index| header(headers, index))
-            .collect()
-    });
-    Record {
-        partition: partition.clone(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers,
-    }
-}
-
-/// Copies one header. The client library panics on a name that is not UTF-8, which anyone who may produce can send.
-fn header(headers: &BorrowedHeaders, index: usize) -> Header {
-    let read = catch_unwind(AssertUnwindSafe(|| {
-        let header = headers.get(index);
-        Header {
-            name: header.key.to_owned(),
-            value: header.value.map(<[u8]>::to_vec),
-        }
-    }));
-    read.unwrap_or_else(|_| Header {
-        name: char::REPLACEMENT_CHARACTER.to_string(),
-        value: None,
-    })
 }

@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, GroupEvent};
 use super::{client, properties};
-use crate::bus::{BusError, Partition};
+use crate::bus::{BusError, Committed, Partition};
 use crate::config::Config;
 use crate::readiness::Readiness;
 
@@ -92,6 +92,11 @@ impl Member {
         generation >= 0 && self.lost != Some(generation) && !self.consumer.assignment_lost()
     }
 
+    /// Returns the generation of the group this member is in, below 0 for none.
+    pub(super) fn generation(&self) -> i32 {
+        generation(&self.consumer)
+    }
+
     /// Returns the metadata that fences the offsets of a transaction, as the group sees this member now.
     /// None where the member is in no generation: the coordinator would not check those offsets at all.
     pub(super) fn fence(&self) -> Option<ConsumerGroupMetadata> {
@@ -105,7 +110,7 @@ impl Member {
     pub(super) fn committed(
         &self,
         partitions: &[Partition],
-    ) -> Result<Vec<(Partition, Option<i64>)>, BusError> {
+    ) -> Result<Vec<(Partition, Option<Committed>)>, BusError> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition(&partition.topic, partition.number);
@@ -132,15 +137,18 @@ impl Member {
                 element
                     .error()
                     .map_err(|error| client("read the committed offsets", &error))?;
-                let offset = match element.offset() {
-                    Offset::Offset(offset) => Some(offset),
+                let committed = match element.offset() {
+                    Offset::Offset(next) => Some(Committed {
+                        next,
+                        epoch: element.metadata().parse().ok(),
+                    }),
                     Offset::Beginning
                     | Offset::End
                     | Offset::Stored
                     | Offset::Invalid
                     | Offset::OffsetTail(_) => None,
                 };
-                Ok((partition.clone(), offset))
+                Ok((partition.clone(), committed))
             })
             .collect()
     }

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::Context;
 use super::{client, properties};
-use crate::bus::{BusError, CommitError, Epoch, NewRecord};
+use crate::bus::{BusError, CommitError, Epoch, Moved, NewRecord, Written};
 use crate::config::Config;
 use crate::readiness::Readiness;
 
@@ -52,8 +52,9 @@ impl Writer {
         transactional_id: &str,
         readiness: Arc<Readiness>,
     ) -> Result<Self, BusError> {
+        let context = Context::of_writer(config.outputs.state.as_str());
         let producer: BaseProducer<Context> = properties::producer(config, transactional_id)
-            .create_with_context(Context::default())
+            .create_with_context(context)
             .map_err(|error| client("create a producer", &error))?;
         let deadline = Instant::now() + INIT;
         while let Err(error) = producer.init_transactions(REQUEST) {
@@ -81,11 +82,12 @@ impl Writer {
         &mut self,
         epoch: &Epoch,
         fence: &ConsumerGroupMetadata,
-    ) -> Result<(), Attempt> {
+    ) -> Result<Written, Attempt> {
         let started = Instant::now();
+        self.producer.context().take_written();
         let result = self.try_commit(epoch, fence);
         self.spent |= started.elapsed() > SLOW;
-        result
+        result.map(|()| self.producer.context().take_written())
     }
 
     fn try_commit(&mut self, epoch: &Epoch, fence: &ConsumerGroupMetadata) -> Result<(), Attempt> {
@@ -98,16 +100,9 @@ impl Writer {
         for record in &epoch.records {
             self.send(record).map_err(|error| self.fail(&error))?;
         }
-        let offsets = offsets(epoch).map_err(|error| self.fail(&error))?;
         let deadline = Instant::now() + COMMIT;
-        while let Err(error) = self
-            .producer
-            .send_offsets_to_transaction(&offsets, fence, REQUEST)
-        {
-            if !is_retriable(&error) || Instant::now() > deadline {
-                return Err(self.fail(&error));
-            }
-            self.readiness.beat();
+        if !epoch.offsets.is_empty() {
+            self.send_offsets(epoch, fence, deadline)?;
         }
         if !self.drain() {
             let problem = "records were not acknowledged in time".to_owned();
@@ -123,6 +118,25 @@ impl Writer {
                 self.spent = true;
                 return Err(Attempt::InDoubt(error.to_string()));
             }
+        }
+        Ok(())
+    }
+
+    fn send_offsets(
+        &mut self,
+        epoch: &Epoch,
+        fence: &ConsumerGroupMetadata,
+        deadline: Instant,
+    ) -> Result<(), Attempt> {
+        let offsets = offsets(epoch).map_err(|error| self.fail(&error))?;
+        while let Err(error) = self
+            .producer
+            .send_offsets_to_transaction(&offsets, fence, REQUEST)
+        {
+            if !is_retriable(&error) || Instant::now() > deadline {
+                return Err(self.fail(&error));
+            }
+            self.readiness.beat();
         }
         Ok(())
     }
@@ -211,8 +225,15 @@ impl Writer {
 
 fn offsets(epoch: &Epoch) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::with_capacity(epoch.offsets.len());
-    for (partition, offset) in &epoch.offsets {
-        list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset))?;
+    for Moved {
+        partition,
+        next,
+        epoch,
+    } in &epoch.offsets
+    {
+        let mut moved = list.add_partition(&partition.topic, partition.number);
+        moved.set_offset(Offset::Offset(*next))?;
+        moved.set_metadata(epoch.to_string());
     }
     Ok(list)
 }

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::bus::{Bus, BusError, Change, Epoch, Lane, Moved, Polled, Reading, Request, inputs_of};
 
 const TOPIC: &str = "in";
 
@@ -35,17 +38,41 @@ fn request(records_max: usize) -> Request {
 }
 
 fn poll(bus: &mut MemoryBus, records_max: usize) -> (Vec<Change>, Vec<String>) {
-    let polled = bus.poll(&request(records_max), &|_| true).unwrap();
+    let polled = poll_wanted(bus, records_max, &|_| true);
     let text = |record: &Record| String::from_utf8(record.value.clone().unwrap()).unwrap();
     let records = polled.records.iter().map(|(_, r)| text(r)).collect();
     (polled.changes, records)
 }
 
+/// Polls, and begins to read at the committed offsets what was just handed out.
+fn poll_wanted(bus: &mut MemoryBus, records_max: usize, wanted: &dyn Fn(Lane) -> bool) -> Polled {
+    let mut polled = bus.poll(&request(records_max), wanted).unwrap();
+    let mut assigned = false;
+    for change in &polled.changes {
+        if let Change::Assigned { shard, inputs } = change {
+            let next = inputs.iter().map(|input| {
+                let committed = input.committed.map(|committed| committed.next);
+                (input.lane, committed)
+            });
+            bus.begin(*shard, &next.collect::<Vec<_>>()).unwrap();
+            assigned = true;
+        }
+    }
+    if assigned {
+        let more = bus.poll(&request(records_max), wanted).unwrap();
+        polled.records.extend(more.records);
+    }
+    polled
+}
+
 fn epoch(value: &str, offsets: &[(i32, i64)]) -> Epoch {
-    let offset = |(number, offset): &(i32, i64)| {
-        let topic = TOPIC.into();
-        let number = *number;
-        (Partition { topic, number }, *offset)
+    let offset = |(number, next): &(i32, i64)| Moved {
+        partition: Partition {
+            topic: TOPIC.into(),
+            number: *number,
+        },
+        next: *next,
+        epoch: 1,
     };
     Epoch {
         records: vec![new_record("out", 0, value)],
@@ -140,7 +167,7 @@ fn a_shard_that_was_not_there_at_the_start_is_refused() {
 fn a_lane_that_is_not_wanted_is_held_back() {
     let memory = memory(2, &[(0, "a"), (1, "b")]);
     let mut bus = join(&memory, 1);
-    let polled = bus.poll(&request(9), &|lane| lane == Lane(1)).unwrap();
+    let polled = poll_wanted(&mut bus, 9, &|lane| lane == Lane(1));
     assert_eq!(polled.records.len(), 1);
     assert_eq!(bus.reading(Lane(0)), Reading::Behind);
     assert_eq!(bus.reading(Lane(1)), Reading::AtEnd);

@@ -29,17 +29,18 @@ fn check(request: RDKafkaApiKey, errors: &[RDKafkaRespErr]) -> (&'static str, bo
             value: Some(Vec::new()),
             headers: Vec::new(),
         }],
-        offsets: vec![(
-            Partition {
+        offsets: vec![Moved {
+            partition: Partition {
                 topic: "in".into(),
                 number: 0,
             },
-            7,
-        )],
+            next: 7,
+            epoch: 1,
+        }],
     };
     cluster.request_errors(request, errors);
     let ended = match writer.commit(&epoch, &group.group_metadata().unwrap()) {
-        Ok(()) => "committed",
+        Ok(_) => "committed",
         Err(Attempt::Failed(CommitError::Aborted { .. })) => "aborted",
         Err(Attempt::Failed(CommitError::Fenced { .. })) => "fenced",
         Err(Attempt::InDoubt(_)) => "in doubt",
