@@ -7,6 +7,7 @@ pub mod run;
 pub mod pipeline;
 pub mod topics;
 pub mod bus;
+pub mod failpoint;
 pub mod source;
 pub mod decode;
 pub mod order;

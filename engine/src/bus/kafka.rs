@@ -18,6 +18,7 @@ use super::{
     Request, StateRead, Written, inputs_of,
 };
 use crate::config::Config;
+use crate::failpoint::{self, Point};
 use crate::readiness::Readiness;
 
 mod context;
@@ -103,6 +104,7 @@ impl KafkaBus {
         for event in events {
             match event {
                 GroupEvent::Revoked(shards) | GroupEvent::Lost(shards) => {
+                    failpoint::hit(Point::InRevoke);
                     for shard in shards {
                         let lanes = self.owned.remove(&shard).unwrap_or_default();
                         self.clients()?.inputs.unassign(&lanes)?;

@@ -13,6 +13,7 @@ use super::context::Context;
 use super::{client, properties};
 use crate::bus::{BusError, CommitError, Epoch, Moved, NewRecord, Written};
 use crate::config::Config;
+use crate::failpoint::{self, Point};
 use crate::readiness::Readiness;
 
 /// A producer of one transactional id.
@@ -44,6 +45,8 @@ const COMMIT: Duration = Duration::from_secs(20);
 /// A transaction that took longer may still be ended by a request that was lost on the way, and the client cannot tell
 /// such an end from that of the next transaction: the producer is replaced.
 const SLOW: Duration = Duration::from_secs(1);
+/// Too short for an answer: the request is on its way when a test's failpoint is met.
+const INTERRUPTED: Duration = Duration::from_millis(1);
 
 impl Writer {
     /// Creates the producer, which ends whatever transaction another of the same id left open.
@@ -92,6 +95,7 @@ impl Writer {
 
     fn try_commit(&mut self, epoch: &Epoch, fence: &ConsumerGroupMetadata) -> Result<(), Attempt> {
         self.asked = false;
+        failpoint::hit(Point::BeforeBegin);
         if let Err(error) = self.producer.begin_transaction() {
             // There is nothing to abort, and what is in the way is gone with the producer.
             self.spent = true;
@@ -100,6 +104,7 @@ impl Writer {
         for record in &epoch.records {
             self.send(record).map_err(|error| self.fail(&error))?;
         }
+        failpoint::hit(Point::AfterProduce);
         let deadline = Instant::now() + COMMIT;
         if !epoch.offsets.is_empty() {
             self.send_offsets(epoch, fence, deadline)?;
@@ -108,8 +113,16 @@ impl Writer {
             let problem = "records were not acknowledged in time".to_owned();
             return Err(self.abort(CommitError::Aborted { problem }));
         }
+        failpoint::hit(Point::AfterSendOffsets);
         self.asked = true;
-        while let Err(error) = self.producer.commit_transaction(REQUEST) {
+        let mut answer = if failpoint::is_due(Point::MidCommit) {
+            let answer = self.producer.commit_transaction(INTERRUPTED);
+            failpoint::hit(Point::MidCommit);
+            answer
+        } else {
+            self.producer.commit_transaction(REQUEST)
+        };
+        while let Err(error) = answer {
             if !is_retriable(&error) {
                 return Err(self.fail(&error));
             }
@@ -118,6 +131,7 @@ impl Writer {
                 self.spent = true;
                 return Err(Attempt::InDoubt(error.to_string()));
             }
+            answer = self.producer.commit_transaction(REQUEST);
         }
         Ok(())
     }
