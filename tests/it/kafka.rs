@@ -1,7 +1,6 @@
 //! The program against real brokers.
 
 mod delivery;
-mod engine;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,12 +9,11 @@ use std::{
 
 use serde_json::Value;
 use tests::{
+    engine::{self, Engine},
     kafka::{Cluster, Isolation, Outgoing, Record, free_ports},
     process::Signal,
     traffic::{Broken, TOPICS, Traffic, Volume},
 };
-
-use engine::Engine;
 
 #[test]
 fn three_brokers_serve_while_one_is_dead() {

@@ -3,16 +3,19 @@
 //! The jars are installed by `tests/run`; where they or Java are missing, the calling test is skipped by name.
 
 mod client;
+mod coordinator;
 
 pub use client::{Isolation, Outgoing, Record};
 
 use std::{
-    cell::{Ref, RefCell},
     fs,
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{self, Command},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,7 @@ use tempfile::TempDir;
 use crate::{
     process::{Process, Signal},
     program::build_folder,
+    proxy::Proxy,
     skip,
 };
 
@@ -32,11 +36,15 @@ pub struct Cluster {
     folder: TempDir,
 }
 
+/// One broker. The tests and the other brokers reach it past the proxy.
 #[derive(Debug)]
 struct Node {
     id: usize,
-    port: u16,
-    process: RefCell<Option<Process>>,
+    clients: u16,
+    brokers: u16,
+    controller: u16,
+    proxy: Option<Proxy>,
+    process: Mutex<Option<Process>>,
 }
 
 impl Cluster {
@@ -45,6 +53,15 @@ impl Cluster {
     ///
     /// Returns `None`, the calling test being skipped, where Kafka or Java is not installed.
     pub fn start(num_nodes: usize) -> Option<Self> {
+        Self::launch_all(num_nodes, false)
+    }
+
+    /// As [`Cluster::start`], with a [`Proxy`] before every broker, through which the program reaches it.
+    pub fn start_behind_proxies(num_nodes: usize) -> Option<Self> {
+        Self::launch_all(num_nodes, true)
+    }
+
+    fn launch_all(num_nodes: usize, proxies: bool) -> Option<Self> {
         let libs = libs();
         if !libs.is_dir() {
             skip("Apache Kafka is not installed: tests/run installs it");
@@ -55,21 +72,12 @@ impl Cluster {
             return None;
         }
         let folder = TempDir::with_prefix_in("kafka-", scratch()).unwrap();
-        let ports = free_ports(num_nodes * 2);
         let cluster = Self {
-            nodes: (0..num_nodes)
-                .map(|index| Node {
-                    id: index + 1,
-                    port: ports[index],
-                    process: RefCell::default(),
-                })
-                .collect(),
+            nodes: (1..=num_nodes).map(|id| Node::new(id, proxies)).collect(),
             libs,
             folder,
         };
-        let formatting: Vec<Process> = (0..num_nodes)
-            .map(|node| cluster.format(node, &ports))
-            .collect();
+        let formatting: Vec<Process> = (0..num_nodes).map(|node| cluster.format(node)).collect();
         for mut process in formatting {
             assert!(process.wait(JAVA_LIMIT).success());
         }
@@ -83,19 +91,37 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Returns what goes into `bootstrap.servers`.
+    /// Returns what goes into the program's `bootstrap.servers`.
     pub fn brokers(&self) -> String {
-        let brokers: Vec<String> = self
+        self.addresses(Node::advertised)
+    }
+
+    /// Returns the proxy before the broker `node`.
+    ///
+    /// # Panics
+    /// When the cluster was started without.
+    pub fn proxy(&self, node: usize) -> &Proxy {
+        self.nodes[node].proxy.as_ref().unwrap()
+    }
+
+    /// Returns where the tests reach the brokers whatever the proxies do.
+    fn inside(&self) -> String {
+        self.addresses(|node| node.brokers)
+    }
+
+    fn addresses(&self, port: impl Fn(&Node) -> u16) -> String {
+        let addresses: Vec<String> = self
             .nodes
             .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port))
+            .map(|node| format!("127.0.0.1:{}", port(node)))
             .collect();
-        brokers.join(",")
+        addresses.join(",")
     }
 
     /// Ends the broker `node` (from 0) at once, without a chance to write anything.
     pub fn kill(&self, node: usize) {
-        self.nodes[node].process.take().unwrap().kill();
+        let process = self.nodes[node].process().take();
+        process.unwrap().kill();
     }
 
     /// Starts a killed broker again on its own data and blocks until it serves.
@@ -106,7 +132,8 @@ impl Cluster {
 
     /// Sends a signal to the broker `node`, such as [`Signal::Stop`].
     pub fn signal(&self, node: usize, signal: Signal) {
-        self.process(node).signal(signal);
+        let process = self.nodes[node].process();
+        process.as_ref().unwrap().signal(signal);
     }
 
     /// Runs one of Kafka's own command-line programs against the cluster and returns what it prints.
@@ -116,7 +143,7 @@ impl Cluster {
     pub fn tool(&self, class: &str, args: &[&str]) -> String {
         let mut command = self.java(class, "ERROR");
         command
-            .args(["--bootstrap-server", &self.brokers()])
+            .args(["--bootstrap-server", &self.inside()])
             .args(args);
         let mut process = Process::spawn(class, &mut command);
         let status = process.wait(JAVA_LIMIT);
@@ -125,40 +152,46 @@ impl Cluster {
         lines
     }
 
-    fn format(&self, node: usize, ports: &[u16]) -> Process {
+    fn format(&self, node: usize) -> Process {
         let num_nodes = self.nodes.len();
-        let Node { id, port, .. } = self.nodes[node];
         let home = self.home(node);
         fs::create_dir_all(&home).unwrap();
-        let voters: Vec<String> = ports[num_nodes..]
+        let node = &self.nodes[node];
+        let voters: Vec<String> = self
+            .nodes
             .iter()
-            .enumerate()
-            .map(|(index, port)| format!("{}@127.0.0.1:{port}", index + 1))
+            .map(|node| format!("{}@127.0.0.1:{}", node.id, node.controller))
             .collect();
         let properties = format!(
             "process.roles=broker,controller\n\
              node.id={id}\n\
              controller.quorum.voters={voters}\n\
              controller.listener.names=CONTROLLER\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             inter.broker.listener.name=BROKERS\n\
+             listeners=CLIENTS://127.0.0.1:{clients},BROKERS://127.0.0.1:{brokers},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=CLIENTS://127.0.0.1:{advertised},BROKERS://127.0.0.1:{brokers}\n\
+             listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              log.dirs={data}\n\
              default.replication.factor={num_nodes}\n\
              offsets.topic.replication.factor={num_nodes}\n\
              transaction.state.log.replication.factor={num_nodes}\n\
              min.insync.replicas={in_sync}\n\
              transaction.state.log.min.isr={in_sync}\n\
-             offsets.topic.num.partitions=4\n\
-             transaction.state.log.num.partitions=4\n\
+             offsets.topic.num.partitions={COORDINATOR_PARTITIONS}\n\
+             transaction.state.log.num.partitions={COORDINATOR_PARTITIONS}\n\
              group.initial.rebalance.delay.ms=0\n\
              auto.create.topics.enable=false\n\
              log.retention.ms=-1\n",
+            id = node.id,
             voters = voters.join(","),
-            controller = ports[num_nodes + node],
+            clients = node.clients,
+            brokers = node.brokers,
+            controller = node.controller,
+            advertised = node.advertised(),
             data = home.join("data").display(),
             in_sync = if num_nodes > 1 { 2 } else { 1 },
         );
-        let file = self.properties(node);
+        let file = home.join(PROPERTIES);
         fs::write(&file, properties).unwrap();
         let mut command = self.java("kafka.tools.StorageTool", "ERROR");
         command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
@@ -168,22 +201,16 @@ impl Cluster {
 
     fn launch(&self, node: usize) {
         let mut command = self.java("kafka.Kafka", "INFO");
-        command.arg(self.properties(node));
+        command.arg(self.home(node).join(PROPERTIES));
         let name = format!("broker {node}");
-        self.nodes[node]
-            .process
-            .replace(Some(Process::spawn(&name, &mut command)));
+        let process = Process::spawn(&name, &mut command);
+        self.nodes[node].process().replace(process);
     }
 
     fn wait_until_up(&self, node: usize) {
-        let process = self.process(node);
+        let process = self.nodes[node].process();
+        let process = process.as_ref().unwrap();
         process.wait_for_line("Kafka Server started", JAVA_LIMIT);
-    }
-
-    fn process(&self, node: usize) -> Ref<'_, Process> {
-        Ref::map(self.nodes[node].process.borrow(), |process| {
-            process.as_ref().unwrap()
-        })
     }
 
     /// Returns a command that starts a program of Kafka's.
@@ -209,9 +236,28 @@ impl Cluster {
     fn home(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("node{node}"))
     }
+}
 
-    fn properties(&self, node: usize) -> PathBuf {
-        self.home(node).join("server.properties")
+impl Node {
+    fn new(id: usize, with_proxy: bool) -> Self {
+        let ports = free_ports(4);
+        let [clients, brokers, controller, advertised] = ports.try_into().unwrap();
+        Self {
+            id,
+            clients,
+            brokers,
+            controller,
+            proxy: with_proxy.then(|| Proxy::start(advertised, clients)),
+            process: Mutex::default(),
+        }
+    }
+
+    fn advertised(&self) -> u16 {
+        self.proxy.as_ref().map_or(self.clients, Proxy::port)
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,6 +295,10 @@ pub fn free_ports(num: usize) -> Vec<u16> {
     ports
 }
 
+/// Partitions of each topic in which coordinators keep what they know.
+const COORDINATOR_PARTITIONS: i32 = 4;
+
+const PROPERTIES: &str = "server.properties";
 const KAFKA: &str = "kafka-4.3.1";
 const CLUSTER_ID: &str = "ZnVzb3ItdGVzdHMtb25seQ";
 const LOG_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka/log4j2.xml");

@@ -12,9 +12,11 @@
 mod skip;
 mod wait;
 
+pub mod engine;
 pub mod kafka;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod reference;
 pub mod scenario;
 pub mod traffic;

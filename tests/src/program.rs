@@ -30,9 +30,13 @@ pub fn fusor() -> Command {
 
 /// Returns the folder cargo builds into: `target/debug` unless told otherwise.
 pub(crate) fn build_folder() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let deps = test.parent().unwrap();
-    deps.parent().unwrap().to_owned()
+    let program = env::current_exe().unwrap();
+    let folder = program.parent().unwrap();
+    if folder.ends_with("deps") {
+        folder.parent().unwrap().to_owned()
+    } else {
+        folder.to_owned()
+    }
 }
 
 fn modified(path: &Path) -> Option<std::time::SystemTime> {

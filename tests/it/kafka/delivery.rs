@@ -7,13 +7,13 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use tests::{eventually, kafka::Isolation};
-
-use super::{
-    assert_broken_are_kept, assert_revisions_rise,
+use tests::{
     engine::{self, Engine},
-    traffic,
+    eventually,
+    kafka::Isolation,
 };
+
+use super::{assert_broken_are_kept, assert_revisions_rise, traffic};
 
 /// Far above what any step takes on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(240);

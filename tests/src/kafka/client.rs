@@ -162,9 +162,10 @@ impl Cluster {
         i32::try_from(num).unwrap()
     }
 
-    fn client(&self) -> ClientConfig {
+    /// Returns a client of the tests, which reaches the brokers past the proxies.
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.brokers());
+        config.set("bootstrap.servers", self.inside());
         config
     }
 }
@@ -222,4 +223,4 @@ fn patiently<T>(what: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> T {
 }
 
 /// Far above what any one request takes on a loaded machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);

@@ -7,7 +7,8 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tests::{
+
+use crate::{
     eventually,
     kafka::{Cluster, free_ports},
     process::{Process, Signal},
@@ -17,7 +18,7 @@ use tests::{
 
 /// A configured group of one engine.
 #[derive(Debug)]
-pub(crate) struct Engine<'a> {
+pub struct Engine<'a> {
     cluster: &'a Cluster,
     group: &'static str,
     /// Holds the configuration.
@@ -26,7 +27,7 @@ pub(crate) struct Engine<'a> {
 }
 
 /// Starts brokers and creates the input topics. `None`: the calling test is skipped.
-pub(crate) fn brokers(num: usize) -> Option<Cluster> {
+pub fn brokers(num: usize) -> Option<Cluster> {
     let cluster = Cluster::start(num)?;
     for (topic, _) in TOPICS {
         cluster.create_topic(topic, NUM_PARTITIONS);
@@ -35,7 +36,7 @@ pub(crate) fn brokers(num: usize) -> Option<Cluster> {
 }
 
 /// Runs the engine with a configuration that cannot work, and returns its exit code.
-pub(crate) fn exit_code(config: &str, limit: Duration) -> Option<i32> {
+pub fn exit_code(config: &str, limit: Duration) -> Option<i32> {
     let folder = TempDir::new().unwrap();
     configure(&folder, config);
     let mut command = command(&folder);
@@ -45,16 +46,12 @@ pub(crate) fn exit_code(config: &str, limit: Duration) -> Option<i32> {
 
 impl<'a> Engine<'a> {
     /// Writes the configuration and has the engine create its topics, which are named after the group.
-    pub(crate) fn new(cluster: &'a Cluster, group: &'static str) -> Self {
+    pub fn new(cluster: &'a Cluster, group: &'static str) -> Self {
         Self::with_epochs(cluster, group, 5_000)
     }
 
     /// As [`Engine::new`], with at most `epoch_records` records in a transaction.
-    pub(crate) fn with_epochs(
-        cluster: &'a Cluster,
-        group: &'static str,
-        epoch_records: u32,
-    ) -> Self {
+    pub fn with_epochs(cluster: &'a Cluster, group: &'static str, epoch_records: u32) -> Self {
         let ports = free_ports(2);
         let folder = TempDir::new().unwrap();
         let inputs: Vec<String> = TOPICS
@@ -87,29 +84,29 @@ impl<'a> Engine<'a> {
     }
 
     /// Returns the topic of the incidents.
-    pub(crate) fn incidents(&self) -> String {
+    pub fn incidents(&self) -> String {
         format!("{}.incidents", self.group)
     }
 
     /// Returns the topic of the refused records.
-    pub(crate) fn dead_letters(&self) -> String {
+    pub fn dead_letters(&self) -> String {
         format!("{}.dead-letters", self.group)
     }
 
-    pub(crate) fn create_topics(&self) -> ExitStatus {
+    pub fn create_topics(&self) -> ExitStatus {
         let mut command = command(&self.folder);
         command.args(["topics", "create"]);
         Process::spawn("fusor topics create", &mut command).wait(LIMIT)
     }
 
-    pub(crate) fn run(&self) -> Process {
+    pub fn run(&self) -> Process {
         let mut command = command(&self.folder);
         command.arg("run");
         Process::spawn("fusor run", &mut command)
     }
 
     /// Blocks until everything in the input topics is committed.
-    pub(crate) fn wait_until_done(&self, process: &Process) {
+    pub fn wait_until_done(&self, process: &Process) {
         let ends: i64 = TOPICS
             .iter()
             .flat_map(|(topic, _)| self.cluster.ends(topic))
@@ -118,7 +115,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Blocks until more than `num` records are committed.
-    pub(crate) fn wait_until_past(&self, process: &Process, num: i64) {
+    pub fn wait_until_past(&self, process: &Process, num: i64) {
         eventually("the commit of the input", LIMIT, || {
             let consumed = self.consumed();
             assert!(process.is_running(), "ended after {consumed} records");
@@ -127,7 +124,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Returns the number of input records that are committed.
-    pub(crate) fn consumed(&self) -> i64 {
+    pub fn consumed(&self) -> i64 {
         TOPICS
             .iter()
             .flat_map(|(topic, _)| self.cluster.committed(self.group, topic))
@@ -136,13 +133,13 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends SIGTERM and blocks until the engine has drained and ended.
-    pub(crate) fn stop(&self, mut process: Process) {
+    pub fn stop(&self, mut process: Process) {
         process.signal(Signal::Term);
         assert_eq!(process.wait(LIMIT).code(), Some(0), "drained");
     }
 
     /// Returns the status of the answer at a path of the health listener; 0 where there is none yet.
-    pub(crate) fn status(&self, path: &str) -> u16 {
+    pub fn status(&self, path: &str) -> u16 {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .build()
@@ -155,7 +152,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Returns the sum of a metric over its labels.
-    pub(crate) fn metric(&self, name: &str) -> i64 {
+    pub fn metric(&self, name: &str) -> i64 {
         let url = format!("http://127.0.0.1:{}/metrics", self.ops);
         let page = ureq::get(&url).call().unwrap();
         let page = page.into_body().read_to_string().unwrap();
@@ -168,7 +165,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Returns how many records the group is behind, as Kafka's own tool tells it.
-    pub(crate) fn lag(&self) -> i64 {
+    pub fn lag(&self) -> i64 {
         let table = self.cluster.tool(
             "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
             &["--describe", "--group", self.group],
