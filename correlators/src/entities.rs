@@ -3,38 +3,42 @@
 //! Strong keys of one mention become aliases of one entity, but only one to one: an entity never gets two keys of the
 //! same scheme (two SIDs, two DNS names), so a wrong record cannot pull a whole directory into one entity.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use schemas::entity::Entity;
 
-use crate::entity::{EntityId, EntityState};
-use crate::interner::Lookup;
+use crate::entity::{EntityId, EntityState, Hint};
+use crate::index::{Index, Queue};
 use crate::settings::Settings;
+use crate::slots::Slots;
+
+mod restore;
 
 /// Strong keys an entity can have; one a scheme.
 const KEYS_MAX: usize = 8;
 /// Weak keys bound to an entity.
 const WEAK_KEYS_MAX: usize = 16;
 const HOUR_MS: i64 = 3_600_000;
+/// Hours of the longest unseen that are searched for one to forget.
+const HOURS_SEARCHED: i32 = 64;
 
-/// The strong entities a weak key was seen with; more than one makes it ambiguous.
-#[derive(Debug, Default)]
+/// The entities a weak key was seen with; once there were two it is ambiguous, until all of them are forgotten.
+#[derive(Clone, Copy, Debug)]
 struct WeakKey {
-    owners: Vec<EntityId>,
+    /// The one entity, where it is not ambiguous.
+    owner: EntityId,
+    owners: u32,
     ambiguous: bool,
 }
 
 /// All entities of a tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Entities {
-    by_key: Lookup<Box<str>, EntityId>,
-    by_weak_key: Lookup<Box<str>, WeakKey>,
-    slots: Vec<Option<Box<EntityState>>>,
-    /// The lowest goes out first, whenever it came back.
-    free: BTreeSet<EntityId>,
-    /// Entities by the hour they were last seen in; an entry may be out of date.
-    by_hour: BTreeMap<i64, Vec<EntityId>>,
-    live: usize,
+    pub(crate) slots: Slots<EntityState>,
+    by_key: Index<Box<str>, EntityId>,
+    by_weak_key: Index<Box<str>, WeakKey>,
+    /// By the hour they were last seen in.
+    by_hour: Queue<(i64, EntityId)>,
 }
 
 /// Two ids that turned out to be one entity.
@@ -46,28 +50,20 @@ pub(crate) struct Same {
 
 impl Entities {
     pub(crate) fn len(&self) -> usize {
-        self.live
+        self.slots.len()
     }
 
     /// Returns the known entities, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (EntityId, &EntityState)> {
-        let ids = (0..u32::MAX).map(EntityId);
-        let slots = ids.zip(&self.slots);
-        slots.filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
-    }
-
-    /// Returns whether the keys of entity `id` lead to it.
-    pub(crate) fn names(&self, id: EntityId) -> bool {
-        let leads = |key| self.by_key.get(key) == Some(&id);
-        self.get(id).is_some_and(|state| state.keys().all(leads))
+        self.slots.iter().map(|(id, state)| (EntityId(id), state))
     }
 
     pub(crate) fn get(&self, id: EntityId) -> Option<&EntityState> {
-        self.slots.get(index(id))?.as_deref()
+        self.slots.get(id.0)
     }
 
     pub(crate) fn get_mut(&mut self, id: EntityId) -> Option<&mut EntityState> {
-        self.slots.get_mut(index(id))?.as_deref_mut()
+        self.slots.get_mut(id.0)
     }
 
     /// Returns whether [`Self::strong`] finds an entity for `mention` and need not make one.
@@ -79,11 +75,11 @@ impl Entities {
     fn known(&self, mention: &Entity) -> Option<EntityId> {
         let first = mention.key.as_deref()?;
         if let Some(id) = self.by_key.get(first) {
-            return Some(*id);
+            return Some(id);
         }
         let mut others = mention.alt_keys.iter().take(KEYS_MAX - 1);
         others.find_map(|key| {
-            let id = self.by_key.get(key.as_str()).copied()?;
+            let id = self.by_key.get(key.as_str())?;
             let mut keys = self.get(id)?.keys();
             keys.all(|known| scheme(known) != scheme(first))
                 .then_some(id)
@@ -92,8 +88,11 @@ impl Entities {
 
     /// Returns whether [`Self::weak`] finds an entity for `key` and need not make one.
     pub(crate) fn knows_weak(&self, key: &str) -> bool {
-        let owned = |weak: &WeakKey| !weak.ambiguous && !weak.owners.is_empty();
-        self.by_key.contains_key(key) || self.by_weak_key.get(key).is_some_and(owned)
+        let sure = self
+            .by_weak_key
+            .get(key)
+            .is_some_and(|weak| !weak.ambiguous);
+        sure || self.by_key.get(key).is_some()
     }
 
     /// Returns the entity that the strong keys of `mention` name, new or known, and the pairs that turned out to be one.
@@ -103,12 +102,14 @@ impl Entities {
         let keys = || mention.key.iter().chain(&mention.alt_keys).take(KEYS_MAX);
         let paired = |id: EntityId| same.iter().any(|pair| pair.gone == id || pair.kept == id);
         let id = self.known(mention).unwrap_or_else(|| self.create(mention));
-        if let Some(entity) = self.get_mut(id) {
+        if self.get(id).is_some_and(|entity| entity.weak_only)
+            && let Some(entity) = self.get_mut(id)
+        {
             entity.weak_only = false;
         }
         let mut merge = None;
         for key in keys() {
-            match self.by_key.get(key.as_str()).copied() {
+            match self.by_key.get(key.as_str()) {
                 None if paired(id) || merge.is_some() => {}
                 None => self.add_key(id, key),
                 Some(other)
@@ -124,7 +125,7 @@ impl Entities {
             }
         }
         for key in mention.weak_keys.iter().take(KEYS_MAX) {
-            self.bind_weak(key, id);
+            self.bind_weak(key, id, false);
         }
         same.extend(merge);
         merge.map_or(id, |pair| pair.kept)
@@ -136,12 +137,11 @@ impl Entities {
         let key = mention.weak_keys.first()?;
         if let Some(weak) = self.by_weak_key.get(key.as_str())
             && !weak.ambiguous
-            && let Some(owner) = weak.owners.first()
         {
-            return Some((*owner, true));
+            return Some((weak.owner, true));
         }
         if let Some(id) = self.by_key.get(key.as_str()) {
-            return Some((*id, self.get(*id).is_some_and(|entity| !entity.weak_only)));
+            return Some((id, self.get(id).is_some_and(|entity| !entity.weak_only)));
         }
         let id = self.create(&Entity {
             key: Some(key.clone()),
@@ -157,23 +157,20 @@ impl Entities {
     pub(crate) fn absorb(&mut self, pair: Same, settings: &Settings) {
         let background = &settings.background;
         let half_life_ms = background.half_life_ms;
-        let Some(gone) = self.slots.get_mut(index(pair.gone)).and_then(Option::take) else {
+        let Some(gone) = self.slots.remove(pair.gone.0) else {
             return;
         };
-        self.free.insert(pair.gone);
-        self.live -= 1;
-        for key in std::iter::once(&gone.name.key).chain(&gone.name.aliases) {
-            self.by_key.insert(key.as_str().into(), pair.kept);
+        self.by_hour.remove(&(gone.last_hour, pair.gone));
+        for key in gone.keys() {
+            self.by_key.insert(key.into(), pair.kept);
         }
-        for weak in &gone.weak_keys {
-            if let Some(bound) = self.by_weak_key.get_mut(weak) {
-                bound.owners.retain(|owner| *owner != pair.gone);
-            }
+        for hint in &gone.weak_keys {
+            self.unbind_weak(&hint.key);
         }
         let Some(kept) = self.get_mut(pair.kept) else {
             return;
         };
-        let mut aliases = kept.name.aliases.clone();
+        let mut aliases = kept.name.aliases.to_vec();
         aliases.push(gone.name.key.clone());
         aliases.extend(gone.name.aliases.iter().cloned());
         kept.rename(aliases);
@@ -201,112 +198,98 @@ impl Entities {
             kept.meet(neighbour, time);
         }
         kept.bound(&settings.limits);
-        for weak in gone.weak_keys {
-            self.bind_weak(&weak, pair.kept);
+        for hint in gone.weak_keys {
+            self.bind_weak(&hint.key, pair.kept, hint.shared);
         }
     }
 
     /// Notes that `id` was seen in the hour of `time`.
     pub(crate) fn touch(&mut self, id: EntityId, time: i64) {
         let hour = time.div_euclid(HOUR_MS);
-        let Some(entity) = self.get_mut(id) else {
-            return;
-        };
-        if entity.last_hour < hour {
+        if self.get(id).is_some_and(|entity| entity.last_hour < hour) {
+            self.seen(id, hour);
+        }
+    }
+
+    fn seen(&mut self, id: EntityId, hour: i64) {
+        if let Some(entity) = self.slots.get_mut(id.0) {
+            self.by_hour.remove(&(entity.last_hour, id));
             entity.last_hour = hour;
-            self.by_hour.entry(hour).or_default().push(id);
+            self.by_hour.insert((hour, id));
         }
     }
 
     /// Forgets entities that were last seen before `time` and that no live episode names.
     pub(crate) fn forget_before(&mut self, time: i64) {
         let limit = time.div_euclid(HOUR_MS);
-        while let Some(entry) = self.by_hour.first_entry()
-            && *entry.key() < limit
+        while let Some((hour, id)) = self.by_hour.first()
+            && hour < limit
         {
-            let hour = *entry.key();
-            for id in entry.remove() {
-                let Some(entity) = self.get(id) else { continue };
-                if entity.last_hour != hour {
-                    continue;
-                }
-                if entity.live > 0 {
-                    self.by_hour.entry(limit).or_default().push(id);
-                    if let Some(entity) = self.get_mut(id) {
-                        entity.last_hour = limit;
-                    }
-                } else {
-                    self.forget(id);
-                }
+            if self.get(id).is_some_and(|entity| entity.live > 0) {
+                self.seen(id, limit);
+            } else {
+                self.forget(id);
             }
         }
     }
 
     /// Forgets the longest unseen entity that no live episode names and that is not `needed`; returns whether there was one.
     pub(crate) fn forget_one(&mut self, needed: impl Fn(EntityId) -> bool) -> bool {
-        let hours: Vec<i64> = self.by_hour.keys().copied().take(64).collect();
-        for hour in hours {
-            let Some(ids) = self.by_hour.get(&hour) else {
-                continue;
-            };
-            let idle = ids.iter().copied().filter(|id| {
-                self.get(*id)
-                    .is_some_and(|e| e.live == 0 && e.last_hour == hour && !needed(*id))
-            });
-            // The lowest: the order in the hour depends on how often time was told.
-            if let Some(id) = idle.min() {
-                self.forget(id);
-                return true;
-            }
+        let idle = self.longest_idle(needed);
+        if let Some(id) = idle {
+            self.forget(id);
         }
-        false
+        idle.is_some()
+    }
+
+    /// Returns the longest unseen of them, the lowest where there are several: the order in an hour depends on how often
+    /// time was told.
+    fn longest_idle(&self, needed: impl Fn(EntityId) -> bool) -> Option<EntityId> {
+        let (mut hours, mut last) = (0, None);
+        let searched = self.by_hour.iter().take_while(|(hour, _)| {
+            hours += i32::from(last.replace(*hour) != Some(*hour));
+            hours <= HOURS_SEARCHED
+        });
+        let mut ids = searched.map(|(_, id)| id);
+        ids.find(|id| self.get(*id).is_some_and(|entity| entity.live == 0) && !needed(*id))
     }
 
     fn forget(&mut self, id: EntityId) {
-        let Some(entity) = self.slots.get_mut(index(id)).and_then(Option::take) else {
+        let Some(entity) = self.slots.remove(id.0) else {
             return;
         };
-        self.live -= 1;
-        self.free.insert(id);
-        for key in std::iter::once(&entity.name.key).chain(&entity.name.aliases) {
-            self.by_key.remove(key.as_str());
+        self.by_hour.remove(&(entity.last_hour, id));
+        for key in entity.keys() {
+            self.by_key.remove(key);
         }
-        for key in &entity.weak_keys {
-            let emptied = self.by_weak_key.get_mut(key).is_some_and(|weak| {
-                weak.owners.retain(|owner| *owner != id);
-                weak.owners.is_empty()
-            });
-            if emptied {
-                self.by_weak_key.remove(key);
-            }
+        for hint in &entity.weak_keys {
+            self.unbind_weak(&hint.key);
         }
     }
 
     fn create(&mut self, mention: &Entity) -> EntityId {
-        let id = self.free.pop_first().unwrap_or_else(|| {
-            self.slots.push(None);
-            EntityId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
-        });
         let key = mention.key.clone().unwrap_or_default();
-        self.by_key.insert(key.as_str().into(), id);
-        let state = EntityState::new(key, mention);
-        if let Some(slot) = self.slots.get_mut(index(id)) {
-            *slot = Some(Box::new(state));
-        }
-        self.live += 1;
+        let state = EntityState::new(key.clone(), mention);
+        let hour = state.last_hour;
+        let id = EntityId(self.slots.create(state));
+        self.by_key.insert(key.into(), id);
+        self.by_hour.insert((hour, id));
         id
     }
 
     fn add_key(&mut self, id: EntityId, key: &str) {
+        let taken = |entity: &EntityState| {
+            let mut keys = entity.keys();
+            keys.any(|known| scheme(known) == scheme(key))
+                || entity.name.aliases.len() + 1 >= KEYS_MAX
+        };
+        if self.get(id).is_none_or(taken) {
+            return;
+        }
         let Some(entity) = self.get_mut(id) else {
             return;
         };
-        if entity.keys().any(|known| scheme(known) == scheme(key))
-            || entity.name.aliases.len() + 1 >= KEYS_MAX
-        {
-            return;
-        }
-        let mut aliases = entity.name.aliases.clone();
+        let mut aliases = entity.name.aliases.to_vec();
         aliases.push(key.to_owned());
         entity.rename(aliases);
         self.by_key.insert(key.into(), id);
@@ -333,22 +316,51 @@ impl Entities {
         }
     }
 
-    fn bind_weak(&mut self, key: &str, id: EntityId) {
-        let Some(entity) = self.slots.get_mut(index(id)).and_then(Option::as_deref_mut) else {
+    /// Binds a weak key to an entity; `shared` where it is known that it names another too.
+    fn bind_weak(&mut self, key: &str, id: EntityId, shared: bool) {
+        let full = |entity: &EntityState| {
+            entity.weak_keys.len() >= WEAK_KEYS_MAX
+                || entity.weak_keys.iter().any(|known| *known.key == *key)
+        };
+        if self.get(id).is_none_or(full) {
+            return;
+        }
+        let known = self.by_weak_key.get(key);
+        let shared = shared || known.is_some();
+        if let Some(known) = known.filter(|known| !known.ambiguous)
+            && let Some(owner) = self.get_mut(known.owner)
+        {
+            let bound = owner.weak_keys.iter_mut().filter(|hint| *hint.key == *key);
+            bound.for_each(|hint| hint.shared = true);
+        }
+        if let Some(entity) = self.get_mut(id) {
+            entity.weak_keys.push(Hint {
+                key: key.into(),
+                shared,
+            });
+        }
+        let weak = WeakKey {
+            owner: id,
+            owners: known.map_or(1, |known| known.owners.saturating_add(1)),
+            ambiguous: shared,
+        };
+        self.by_weak_key.insert(key.into(), weak);
+    }
+
+    /// Takes into account that one entity less has a weak key.
+    fn unbind_weak(&mut self, key: &str) {
+        let Some(weak) = self.by_weak_key.get(key) else {
             return;
         };
-        if entity.weak_keys.iter().any(|known| **known == *key) {
-            return;
+        match weak.owners.saturating_sub(1) {
+            0 => {
+                self.by_weak_key.remove(key);
+            }
+            owners => {
+                self.by_weak_key
+                    .insert(key.into(), WeakKey { owners, ..weak });
+            }
         }
-        if entity.weak_keys.len() >= WEAK_KEYS_MAX {
-            return;
-        }
-        entity.weak_keys.push(key.into());
-        let weak = self.by_weak_key.entry(key.into()).or_default();
-        if weak.owners.len() < 2 {
-            weak.owners.push(id);
-        }
-        weak.ambiguous |= weak.owners.first().is_some_and(|owner| *owner != id);
     }
 }
 
@@ -364,8 +376,4 @@ fn scheme(key: &str) -> &str {
     let mut colons = key.match_indices(':').map(|(at, _)| at);
     colons.next();
     colons.next().and_then(|at| key.get(..at)).unwrap_or(key)
-}
-
-fn index(id: EntityId) -> usize {
-    usize::try_from(id.0).unwrap_or(usize::MAX)
 }

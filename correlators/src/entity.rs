@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use schemas::entity::{Entity, EntityKind};
+use serde::{Deserialize, Serialize};
 
 use crate::interner::RuleId;
 use crate::limits::Limits;
@@ -16,22 +17,32 @@ pub(crate) const GONE_MAX: usize = 16;
 const DAY_MS: i64 = 86_400_000;
 
 /// A dense number for an entity; reused once the entity is forgotten.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct EntityId(pub(crate) u32);
 
 /// What an entity is called.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct EntityName {
     pub(crate) key: String,
     pub(crate) kind: String,
     pub(crate) display: String,
-    pub(crate) aliases: Vec<String>,
+    pub(crate) aliases: Arc<[String]>,
+}
+
+/// A weak key bound to an entity.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Hint {
+    pub(crate) key: Box<str>,
+    /// Another entity was seen with it too: it names none of them for sure.
+    pub(crate) shared: bool,
 }
 
 /// What is known of one entity.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct EntityState {
     pub(crate) name: Arc<EntityName>,
+    /// By the word in its name.
+    #[serde(skip, default = "other")]
     pub(crate) kind: EntityKind,
     /// Every episode, novel ones, and warm threads.
     pub(crate) episodes_rate: Rate,
@@ -46,10 +57,12 @@ pub(crate) struct EntityState {
     /// Hosts and accounts met together with it, by id, with the time last met.
     pub(crate) fan: Vec<(EntityId, i64)>,
     /// Live episodes that name it, oldest first; some may be gone already.
+    #[serde(skip)]
     pub(crate) episodes: VecDeque<u64>,
     /// Number of live episodes that name it.
+    #[serde(skip)]
     pub(crate) live: u32,
-    pub(crate) weak_keys: Vec<Box<str>>,
+    pub(crate) weak_keys: Vec<Hint>,
     /// Only ever named by a weak key.
     pub(crate) weak_only: bool,
     pub(crate) last_hour: i64,
@@ -62,7 +75,7 @@ impl EntityState {
                 key,
                 kind: mention.kind.clone(),
                 display: mention.display.clone(),
-                aliases: Vec::new(),
+                aliases: Arc::default(),
             }),
             kind: EntityKind::of(&mention.kind),
             episodes_rate: Rate::default(),
@@ -190,7 +203,11 @@ impl EntityState {
             key: name.key.clone(),
             kind: name.kind.clone(),
             display: name.display.clone(),
-            aliases,
+            aliases: aliases.into(),
         });
     }
+}
+
+fn other() -> EntityKind {
+    EntityKind::Other
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemas::alert::Severity;
 use schemas::entity::EntityRole;
 use schemas::incident::{LinkKind, TermKind};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entities::Same;
@@ -15,7 +16,7 @@ use crate::identity::Mention;
 use crate::interner::{RuleId, Shape};
 
 /// An alert and its repeats: same rule, same entities, without a long pause.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Episode {
     /// Id of the episode, and of the thread it founds.
     pub(crate) id: Uuid,
@@ -47,6 +48,8 @@ pub(crate) struct Episode {
     /// What of `tally` is published: it lags until the incident changes, so that equal revisions have equal content.
     pub(crate) shown: Tally,
     pub(crate) repeat_uids: Vec<Box<str>>,
+    /// Repeats fold into it: it is the latest of its rule at its entities.
+    pub(crate) open: bool,
     /// The thread it belongs to.
     pub(crate) thread: u64,
     /// Why it belongs there: the link that made it join first, then the best others.
@@ -54,7 +57,7 @@ pub(crate) struct Episode {
 }
 
 /// What repeats change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) count: i64,
     pub(crate) end: i64,
@@ -62,7 +65,7 @@ pub(crate) struct Tally {
 }
 
 /// The evidence that ties an episode to an earlier placed one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Evidence {
     pub(crate) from: u64,
     pub(crate) to: u64,
@@ -75,7 +78,7 @@ pub(crate) struct Evidence {
 }
 
 /// One term of evidence.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Term {
     pub(crate) kind: TermKind,
     pub(crate) entity: Option<EntityId>,

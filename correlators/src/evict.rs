@@ -17,7 +17,7 @@ impl Fusion {
         let new_day = day > self.swept_hour.div_euclid(24);
         self.swept_hour = hour;
         let now = hour.saturating_mul(HOUR_MS);
-        while let Some((expires, thread)) = self.expiry.first().copied()
+        while let Some((expires, thread)) = self.expiry.first()
             && expires < now
         {
             self.drop_thread(thread);
@@ -25,7 +25,7 @@ impl Fusion {
         let limits = &self.settings.limits;
         let (entity_idle, uid_life) = (limits.entity_idle_ms, limits.warm_idle_ms);
         self.entities.forget_before(now.saturating_sub(entity_idle));
-        self.forget_uids(now.saturating_sub(uid_life).div_euclid(HOUR_MS));
+        self.uids.sweep(hour, uid_life);
         if new_day {
             // Twice as long as an entity, so that whoever gets the number next inherits no episode of it and, at an entity
             // that is never idle, a count that has faded to less than a thousandth.
@@ -41,12 +41,7 @@ impl Fusion {
         let Some(thread) = self.threads.get_mut(number) else {
             return;
         };
-        let idle = if thread.warm || thread.incident.is_some() {
-            limits.warm_idle_ms
-        } else {
-            limits.cold_idle_ms
-        };
-        let expires = thread.end.saturating_add(idle);
+        let expires = thread.lives_until(limits);
         if thread.expires == expires {
             return;
         }
@@ -61,7 +56,7 @@ impl Fusion {
             .unwrap_or(usize::MAX)
             .max(1);
         while self.episodes.len() >= max {
-            let Some((_, thread)) = self.expiry.first().copied() else {
+            let Some((_, thread)) = self.expiry.first() else {
                 return;
             };
             // What the alert at hand united is a revision before it is the last one.
@@ -105,36 +100,8 @@ impl Fusion {
             state.prune(|number| self.episodes.get(number).is_some());
         }
         let key = episode.fold_key();
-        if self.open.get(&key) == Some(&number) {
+        if self.open.get(&key) == Some(number) {
             self.open.remove(&key);
-        }
-    }
-
-    /// Forgets the uids of alerts before `hour`.
-    fn forget_uids(&mut self, hour: i64) {
-        while let Some(entry) = self.uid_hours.first_entry()
-            && *entry.key() < hour
-        {
-            for uid in entry.remove() {
-                self.uids.remove(&uid);
-            }
-        }
-    }
-
-    /// Forgets the oldest uids beyond the bound.
-    pub(crate) fn bound_uids(&mut self) {
-        let max = usize::try_from(self.settings.limits.uids)
-            .unwrap_or(usize::MAX)
-            .max(1);
-        while self.uids.len() > max
-            && let Some(mut entry) = self.uid_hours.first_entry()
-        {
-            if let Some(uid) = entry.get_mut().pop_front() {
-                self.uids.remove(&uid);
-            }
-            if entry.get().is_empty() {
-                entry.remove();
-            }
         }
     }
 }

@@ -1,27 +1,25 @@
 //! Alerts to episodes: repeats fold, duplicates are told by uid, updates apply in place.
 
-use std::sync::Arc;
-
 use schemas::alert::{Alert, AlertActivity, AlertDisposition, AlertKind};
 use schemas::incident::Change;
 use uuid::Uuid;
 
 use crate::episode::{Episode, Tally};
-use crate::fusion::{FoldKey, Fusion, Output, Placement, Seen};
+use crate::fusion::{FoldKey, Fusion, Output, Placement};
 use crate::identity::Named;
 use crate::interner::{RuleId, Shape};
 use crate::order::Tactics;
 use crate::place::rate_in;
 use crate::thread::Thread;
+use crate::uids::Seen;
 
-const HOUR_MS: i64 = 3_600_000;
 /// Namespace of the ids of episodes, threads and incidents.
 const IDS: Uuid = Uuid::from_u128(0x6f1d_3a2e_58c4_4b0f_9d67_c2b1_90e4_7a35);
 
 impl Fusion {
     /// Returns the episode that an alert of this key at `time` repeats.
     pub(crate) fn open_episode(&self, key: &FoldKey, time: i64) -> Option<u64> {
-        let number = *self.open.get(key)?;
+        let number = self.open.get(key)?;
         let episode = self.episodes.get(number)?;
         let fold = &self.settings.fold;
         let near = time - episode.end() <= fold.gap_ms && episode.start - time <= fold.gap_ms;
@@ -100,11 +98,10 @@ impl Fusion {
         let number = self.episodes.push(episode);
         let rates = self.rates_of(number);
         if let Some(episode) = self.episodes.get(number) {
-            self.threads.push(Thread::found(number, episode, |entity| {
-                rate_in(&rates, entity)
-            }));
+            let thread = Thread::found(number, episode, |entity| rate_in(&rates, entity));
+            self.threads.insert(number, thread);
         }
-        self.open.insert(key, number);
+        self.open(key, number);
         self.outputs.push_back(Output::EpisodeOpened {
             episode: number,
             id,
@@ -121,6 +118,21 @@ impl Fusion {
         self.touch(thread, Change::AlertsAdded);
         self.count(number);
         number
+    }
+
+    /// Makes `number` the episode that repeats of `key` fold into, unless a later one is.
+    pub(crate) fn open(&mut self, key: FoldKey, number: u64) {
+        let known = self.open.get(&key);
+        if known.is_some_and(|known| known >= number) {
+            return;
+        }
+        if let Some(known) = known.and_then(|known| self.episodes.get_mut(known)) {
+            known.open = false;
+        }
+        if let Some(episode) = self.episodes.get_mut(number) {
+            episode.open = true;
+        }
+        self.open.insert(key, number);
     }
 
     fn episode(&mut self, alert: &Alert, named: Named, rule: RuleId, late: bool) -> Episode {
@@ -179,6 +191,7 @@ impl Fusion {
             tally,
             shown: tally,
             repeat_uids: Vec::new(),
+            open: false,
             thread: self.episodes.next(),
             links: Vec::new(),
         }
@@ -190,9 +203,7 @@ impl Fusion {
         if alert.revision <= seen.revision {
             return Placement::Duplicate { episode };
         }
-        if let Some(known) = self.uids.get_mut(alert.uid.as_str()) {
-            known.revision = alert.revision;
-        }
+        self.uids.revise(&alert.uid, alert.revision);
         if let Some(state) = self.episodes.get_mut(episode) {
             let raised = alert.severity > state.severity;
             state.severity = state.severity.max(alert.severity);
@@ -204,18 +215,12 @@ impl Fusion {
     }
 
     pub(crate) fn remember(&mut self, alert: &Alert, episode: u64) {
-        let uid: Arc<str> = alert.uid.as_str().into();
-        self.uids.insert(
-            Arc::clone(&uid),
-            Seen {
-                episode,
-                revision: alert.revision,
-            },
-        );
-        self.uid_hours
-            .entry(alert.start_time.millis().div_euclid(HOUR_MS))
-            .or_default()
-            .push_back(uid);
-        self.bound_uids();
+        let seen = Seen {
+            episode,
+            revision: alert.revision,
+        };
+        let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
+        let time = alert.start_time.millis();
+        self.uids.remember(&alert.uid, time, seen, max);
     }
 }

@@ -7,19 +7,23 @@ use schemas::alert::Alert;
 use schemas::binding::Binding;
 use schemas::incident::{Change, Incident};
 use schemas::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entities::{Entities, Same};
 use crate::entity::EntityId;
 use crate::episode::Episode;
 use crate::identity::{Named, StopList, resolve};
-use crate::interner::{Lookup, RuleId, Rules};
+use crate::index::{Index, Queue};
+use crate::interner::{RuleId, Rules};
 use crate::invariants::check_placed;
 use crate::leases::Leases;
 use crate::rates::Rate;
 use crate::sequence::Sequence;
 use crate::settings::Settings;
+use crate::state::Scalars;
 use crate::thread::Thread;
+use crate::uids::Uids;
 
 /// One tenant's correlation state.
 #[derive(Debug)]
@@ -36,10 +40,8 @@ pub struct Fusion {
     /// By the number of the founding episode.
     pub(crate) threads: Sequence<Thread>,
     /// The latest episode of each rule at the same entities.
-    pub(crate) open: Lookup<FoldKey, u64>,
-    pub(crate) uids: Lookup<Arc<str>, Seen>,
-    /// Uids by the hour of their alert, each in order of arrival.
-    pub(crate) uid_hours: BTreeMap<i64, VecDeque<Arc<str>>>,
+    pub(crate) open: Index<FoldKey, u64>,
+    pub(crate) uids: Uids,
     /// Event time of the first alert.
     pub(crate) started: Option<i64>,
     /// Event time of the alert at hand.
@@ -48,7 +50,7 @@ pub struct Fusion {
     pub(crate) watermark: i64,
     pub(crate) swept_hour: i64,
     /// Threads by when they are dropped.
-    pub(crate) expiry: BTreeSet<(i64, u64)>,
+    pub(crate) expiry: Queue<(i64, u64)>,
     /// What the alert at hand changed, by thread.
     pub(crate) touched: BTreeMap<u64, BTreeSet<Change>>,
     /// Incidents changed since they were last polled, and the last records of those that are gone.
@@ -56,17 +58,12 @@ pub struct Fusion {
     pub(crate) finished: VecDeque<Incident>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stats: Stats,
+    /// What there is one of, at the last commit.
+    pub(crate) committed: Scalars,
 }
 
 /// What makes an alert a repeat: its rule and what it names.
 pub(crate) type FoldKey = (RuleId, Vec<EntityId>);
-
-/// An alert seen before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) episode: u64,
-    pub(crate) revision: i64,
-}
 
 /// What became of one accepted alert when it was applied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,7 +113,7 @@ pub enum Output {
 }
 
 /// Counts of what happened, and sizes of what is held.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Stats {
     /// Threads promoted to incidents.
     pub promoted: u64,
@@ -171,19 +168,19 @@ impl Fusion {
             all_rate: Rate::default(),
             episodes: Sequence::new(),
             threads: Sequence::new(),
-            open: Lookup::default(),
-            uids: Lookup::default(),
-            uid_hours: BTreeMap::new(),
+            open: Index::default(),
+            uids: Uids::new(),
             started: None,
             now: i64::MIN,
             watermark: i64::MIN,
             swept_hour: i64::MIN,
-            expiry: BTreeSet::new(),
+            expiry: Queue::default(),
             touched: BTreeMap::new(),
             changed: BTreeSet::new(),
             finished: VecDeque::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            committed: Scalars::default(),
             settings,
         }
     }
@@ -224,7 +221,7 @@ impl Fusion {
     /// Applies one alert at its own event time. Never fails: bad input is refused before it comes here.
     pub fn handle_alert(&mut self, alert: &Alert) -> Placement {
         let time = alert.start_time.millis();
-        if let Some(seen) = self.uids.get(alert.uid.as_str()).copied() {
+        if let Some(seen) = self.uids.get(&alert.uid) {
             return self.seen_again(alert, seen);
         }
         self.started.get_or_insert(time);
@@ -311,10 +308,10 @@ impl Fusion {
             live += u32::from(episode.unite(pair));
             let new = episode.fold_key();
             threads.insert(episode.thread);
-            if self.open.get(&old) == Some(&number) {
+            let was_open = std::mem::take(&mut episode.open);
+            if was_open {
                 self.open.remove(&old);
-                let latest = self.open.entry(new).or_insert(number);
-                *latest = number.max(*latest);
+                self.open(new, number);
             }
         }
         for number in threads {
@@ -342,4 +339,4 @@ impl Fusion {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

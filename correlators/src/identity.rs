@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use schemas::alert::Alert;
 use schemas::entity::{self, Entity, EntityKind, EntityRole};
+use serde::{Deserialize, Serialize};
 
 use crate::entities::{Entities, Same};
 use crate::entity::EntityId;
@@ -13,7 +14,7 @@ use crate::leases::{Holder, Leases};
 use crate::settings::Settings;
 
 /// One entity as one alert names it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Mention {
     pub(crate) entity: EntityId,
     /// Named by weak identifiers only.

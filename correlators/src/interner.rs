@@ -1,12 +1,14 @@
 //! Names to dense numbers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemas::attack::Attack;
+use serde::{Deserialize, Serialize};
 
+use crate::index::Index;
 use crate::order::Tactics;
 use crate::rates::Rate;
+use crate::slots::Slots;
 
 /// A map that is looked up and never iterated; its hasher is keyed at random because attackers choose the keys.
 pub(crate) type Lookup<K, V> = LookupBy<K, V, std::hash::RandomState>;
@@ -16,11 +18,11 @@ pub(crate) type Lookup<K, V> = LookupBy<K, V, std::hash::RandomState>;
 pub(crate) type LookupBy<K, V, S> = std::collections::HashMap<K, V, S>;
 
 /// A dense number for a rule.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct RuleId(u32);
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct RuleId(pub(crate) u32);
 
 /// What alerts of one rule usually say alike; shared between episodes to save memory.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Shape {
     pub(crate) rule: String,
     pub(crate) title: String,
@@ -30,63 +32,63 @@ pub(crate) struct Shape {
 }
 
 /// What is known of one rule.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct RuleState {
-    name: Box<str>,
+    pub(crate) name: Box<str>,
     pub(crate) rate: Rate,
+    pub(crate) last: i64,
+    /// What its latest episode is like: derived.
+    #[serde(skip)]
     shape: Option<Arc<Shape>>,
-    last: i64,
 }
 
 /// The rules of a tenant. Number 0 stands for all rules beyond the bound.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    by_name: Lookup<Box<str>, RuleId>,
-    slots: Vec<RuleState>,
-    /// The lowest goes out first, whenever it came back.
-    free: BTreeSet<RuleId>,
+    by_name: Index<Box<str>, RuleId>,
+    pub(crate) slots: Slots<RuleState>,
     max: usize,
 }
 
+/// All rules beyond the bound.
+pub(crate) const FURTHER: RuleId = RuleId(0);
+
 impl Rules {
     pub(crate) fn new(max: u32) -> Self {
+        let mut slots = Slots::default();
+        slots.create(RuleState::default());
         Self {
-            by_name: Lookup::default(),
-            slots: vec![RuleState::default()],
-            free: BTreeSet::new(),
+            by_name: Index::default(),
+            slots,
             max: usize::try_from(max).unwrap_or(usize::MAX),
         }
     }
 
     /// Returns the number of `name`, new or known; 0 where there is no room.
     pub(crate) fn intern(&mut self, name: &str, time: i64) -> RuleId {
-        if let Some(id) = self.by_name.get(name).copied() {
-            if let Some(rule) = self.get_mut(id) {
-                rule.last = rule.last.max(time);
+        if let Some(id) = self.by_name.get(name) {
+            if self.get(id).is_some_and(|rule| rule.last < time)
+                && let Some(rule) = self.get_mut(id)
+            {
+                rule.last = time;
             }
             return id;
         }
         if self.by_name.len() >= self.max {
-            return RuleId(0);
+            return FURTHER;
         }
-        let id = self.free.pop_first().unwrap_or_else(|| {
-            self.slots.push(RuleState::default());
-            RuleId(u32::try_from(self.slots.len() - 1).unwrap_or(0))
-        });
-        if let Some(rule) = self.get_mut(id) {
-            *rule = RuleState {
-                name: name.into(),
-                last: time,
-                ..RuleState::default()
-            };
-        }
+        let id = RuleId(self.slots.create(RuleState {
+            name: name.into(),
+            last: time,
+            ..RuleState::default()
+        }));
         self.by_name.insert(name.into(), id);
         id
     }
 
     /// Returns the shared form of `shape`.
     pub(crate) fn share(&mut self, id: RuleId, shape: Shape) -> Arc<Shape> {
-        let Some(rule) = self.get_mut(id) else {
+        let Some(rule) = self.slots.derive(id.0) else {
             return Arc::new(shape);
         };
         match &rule.shape {
@@ -101,14 +103,11 @@ impl Rules {
 
     /// Forgets rules last seen before `time`; their numbers may be given out again.
     pub(crate) fn forget_before(&mut self, time: i64) {
-        for at in 1..self.slots.len() {
-            let Some(rule) = self.slots.get_mut(at) else {
-                continue;
-            };
-            if !rule.name.is_empty() && rule.last < time {
+        let idle = |(id, rule): &(u32, &RuleState)| *id != FURTHER.0 && rule.last < time;
+        let idle: Vec<u32> = self.slots.iter().filter(idle).map(|(id, _)| id).collect();
+        for id in idle {
+            if let Some(rule) = self.slots.remove(id) {
                 self.by_name.remove(&rule.name);
-                *rule = RuleState::default();
-                self.free.insert(RuleId(u32::try_from(at).unwrap_or(0)));
             }
         }
     }
@@ -118,10 +117,41 @@ impl Rules {
     }
 
     pub(crate) fn get(&self, id: RuleId) -> Option<&RuleState> {
-        self.slots.get(usize::try_from(id.0).ok()?)
+        self.slots.get(id.0)
     }
 
     pub(crate) fn get_mut(&mut self, id: RuleId) -> Option<&mut RuleState> {
-        self.slots.get_mut(usize::try_from(id.0).ok()?)
+        self.slots.get_mut(id.0)
+    }
+
+    pub(crate) fn track(&mut self) {
+        self.by_name.track();
+        self.slots.track();
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.by_name.commit();
+        self.slots.commit();
+    }
+
+    pub(crate) fn undo(&mut self) {
+        self.by_name.undo();
+        self.slots.undo();
+    }
+
+    /// Finds the names anew, once everything restored is put; returns the number of a rule whose name another has.
+    pub(crate) fn derive(&mut self) -> Result<(), RuleId> {
+        if self.slots.get(FURTHER.0).is_none() {
+            self.slots.put(FURTHER.0, Some(RuleState::default()));
+        }
+        self.slots.derive_free();
+        self.by_name.reset();
+        for (id, rule) in self.slots.iter().filter(|(id, _)| *id != FURTHER.0) {
+            if self.by_name.insert(rule.name.clone(), RuleId(id)).is_some() {
+                return Err(RuleId(id));
+            }
+        }
+        self.commit();
+        Ok(())
     }
 }

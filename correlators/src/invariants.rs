@@ -63,6 +63,9 @@ pub fn check(fusion: &Fusion) -> Result<(), Violation> {
         thread_bounds(fusion, number, thread)?;
         cohesion(fusion, number, thread)?;
     }
+    let open = fusion.episodes.iter().filter(|(_, episode)| episode.open);
+    let indexed = open.count() == fusion.open.len() && fusion.entities.is_indexed();
+    hold(indexed, Invariant::Reference, || "an index".to_owned())?;
     let queued = fusion.expiry.len() == fusion.threads.len();
     hold(queued, Invariant::Life, || "the queue to drop".to_owned())?;
     revision(fusion)?;
@@ -179,17 +182,12 @@ fn revision(fusion: &Fusion) -> Result<(), Violation> {
 
 fn life(fusion: &Fusion, number: u64, thread: &Thread) -> Result<(), Violation> {
     let limits = &fusion.settings.limits;
-    let idle = if thread.warm || thread.incident.is_some() {
-        limits.warm_idle_ms
-    } else {
-        limits.cold_idle_ms
-    };
     let ends = thread
         .episodes
         .iter()
         .filter_map(|member| fusion.episodes.get(*member).map(Episode::end));
     let sound = fusion.expiry.contains(&(thread.expires, number))
-        && thread.expires == thread.end.saturating_add(idle)
+        && thread.expires == thread.lives_until(limits)
         && ends.max() == Some(thread.end);
     hold(sound, Invariant::Life, || {
         format!("thread {number} until {}", thread.expires)
@@ -218,11 +216,7 @@ fn bounds(fusion: &Fusion) -> Result<(), Violation> {
         ("entities", fusion.entities.len(), limits.entities),
         ("rules", fusion.rules.len(), limits.rules),
         ("uids", fusion.uids.len(), limits.uids),
-        (
-            "uids by hour",
-            fusion.uid_hours.values().map(|uids| uids.len()).sum(),
-            limits.uids,
-        ),
+        ("uids by hour", fusion.uids.iter().count(), limits.uids),
         ("leases", fusion.leases.len(), limits.leases),
         ("open episodes", fusion.open.len(), limits.episodes),
     ];
@@ -313,6 +307,10 @@ fn mentions(fusion: &Fusion, number: u64, episode: &Episode) -> Result<(), Viola
             format!("episode {number} names {:?}", mention.entity)
         })?;
     }
+    let found = fusion.open.get(&episode.fold_key()) == Some(number);
+    hold(found == episode.open, Invariant::Reference, || {
+        format!("whether episode {number} is open")
+    })?;
     let sorted = episode.mentions.is_sorted_by(|a, b| a.entity < b.entity);
     hold(sorted, Invariant::Reference, || {
         format!("entities of episode {number}")
@@ -335,7 +333,7 @@ fn entities(fusion: &Fusion) -> Result<(), Violation> {
                     .get(*thread)
                     .is_some_and(|thread| thread.warm && thread.entities.contains_key(&id))
             })
-            && fusion.entities.names(id);
+            && fusion.entities.finds(id);
         hold(sound, Invariant::Reference, || {
             format!("{id:?}: {live} episodes of {}", state.live)
         })?;

@@ -1,23 +1,42 @@
 //! Who held an address when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemas::binding::Binding;
+use serde::{Deserialize, Serialize};
+
+use crate::index::Queue;
+use crate::journal::Log;
+
+/// Leases of one address that begin in the same moment; further ones are no news: it was ambiguous already.
+const AT_ONCE_MAX: usize = 16;
+
+/// An address and the start of leases of it.
+pub(crate) type Start = (IpAddr, i64);
 
 /// Leases by address and start.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    by_ip: BTreeMap<IpAddr, BTreeMap<i64, Vec<Lease>>>,
-    by_end: BTreeSet<(i64, IpAddr, i64)>,
+    by_start: BTreeMap<Start, Vec<Lease>>,
+    by_end: Queue<(i64, IpAddr, i64)>,
+    sizes: Sizes,
+    /// What was known of leases before it changed, and their sizes.
+    log: Log<(Start, Option<Vec<Lease>>, Sizes)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    /// Number of leases.
     len: usize,
     /// Longest lease so far: how far back a live lease can have begun.
     longest_ms: i64,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Lease {
-    end: i64,
+/// A lease as its start knows it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Lease {
+    pub(crate) end: i64,
     host: Box<str>,
 }
 
@@ -39,19 +58,20 @@ impl Leases {
             return;
         };
         let (from, end) = (binding.from.millis(), binding.to.millis());
-        let leases = self.by_ip.entry(ip).or_default().entry(from).or_default();
+        let known = self.by_start.get(&(ip, from));
         let lease = Lease {
             end,
             host: binding.host.to_lowercase().into(),
         };
-        if leases.contains(&lease) {
+        if known.is_some_and(|leases| leases.len() >= AT_ONCE_MAX || leases.contains(&lease)) {
             return;
         }
-        leases.push(lease);
+        self.log.note(|| ((ip, from), known.cloned(), self.sizes));
+        self.by_start.entry((ip, from)).or_default().push(lease);
         self.by_end.insert((end, ip, from));
-        self.len += 1;
-        self.longest_ms = self.longest_ms.max(end - from);
-        while self.len > max.max(1) {
+        self.sizes.len += 1;
+        self.sizes.longest_ms = self.sizes.longest_ms.max(end - from);
+        while self.sizes.len > max.max(1) {
             let Some(first) = self.by_end.pop_first() else {
                 break;
             };
@@ -61,25 +81,19 @@ impl Leases {
 
     /// Returns whether no lease is known.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.sizes.len == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.sizes.len
     }
 
     /// Returns who held `ip` at `time`.
     pub(crate) fn holder(&self, ip: IpAddr, time: i64) -> Holder<'_> {
-        let Some(leases) = self.by_ip.get(&ip) else {
-            return Holder::Nobody;
-        };
         let mut found: Option<&str> = None;
-        let earliest = time.saturating_sub(self.longest_ms);
-        for lease in leases
-            .range(earliest..=time)
-            .rev()
-            .flat_map(|(_, leases)| leases)
-        {
+        let earliest = time.saturating_sub(self.sizes.longest_ms);
+        let begun = self.by_start.range((ip, earliest)..=(ip, time));
+        for lease in begun.rev().flat_map(|(_, leases)| leases) {
             if lease.end <= time {
                 continue;
             }
@@ -93,20 +107,86 @@ impl Leases {
     }
 
     fn drop_ended(&mut self, (end, ip, from): (i64, IpAddr, i64)) {
-        let Some(leases) = self.by_ip.get_mut(&ip) else {
+        let Some(leases) = self.by_start.get_mut(&(ip, from)) else {
             return;
         };
-        if let Some(same_start) = leases.get_mut(&from) {
-            let before = same_start.len();
-            same_start.retain(|lease| lease.end != end);
-            self.len -= before - same_start.len();
-            if same_start.is_empty() {
-                leases.remove(&from);
+        self.log
+            .note(|| ((ip, from), Some(leases.clone()), self.sizes));
+        let count = leases.len();
+        leases.retain(|lease| lease.end != end);
+        self.sizes.len -= count - leases.len();
+        if leases.is_empty() {
+            self.by_start.remove(&(ip, from));
+        }
+    }
+
+    /// Returns the leases, by address and start.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Start, &Vec<Lease>)> {
+        self.by_start.iter().map(|(start, leases)| (*start, leases))
+    }
+
+    pub(crate) fn get(&self, start: Start) -> Option<&Vec<Lease>> {
+        self.by_start.get(&start)
+    }
+
+    /// Returns the number of addresses and starts with leases.
+    pub(crate) fn starts(&self) -> usize {
+        self.by_start.len()
+    }
+
+    pub(crate) fn longest_ms(&self) -> i64 {
+        self.sizes.longest_ms
+    }
+
+    pub(crate) fn put_longest_ms(&mut self, longest_ms: i64) {
+        self.sizes.longest_ms = longest_ms;
+    }
+
+    pub(crate) fn track(&mut self) {
+        self.log.track();
+        self.by_end.track();
+    }
+
+    /// Returns what was touched, with what it was at the last commit.
+    pub(crate) fn touched(&self) -> BTreeMap<Start, Option<&Vec<Lease>>> {
+        let mut touched = BTreeMap::new();
+        for (start, before, _) in self.log.steps() {
+            touched.entry(*start).or_insert(before.as_ref());
+        }
+        touched
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.log.commit();
+        self.by_end.commit();
+    }
+
+    pub(crate) fn undo(&mut self) {
+        for (start, before, sizes) in self.log.undo() {
+            self.put(start, before);
+            self.sizes = sizes;
+        }
+        self.by_end.undo();
+    }
+
+    /// Stores restored leases, or none, of one start; [`Self::derive`] must follow.
+    pub(crate) fn put(&mut self, start: Start, leases: Option<Vec<Lease>>) {
+        match leases {
+            Some(leases) => self.by_start.insert(start, leases),
+            None => self.by_start.remove(&start),
+        };
+    }
+
+    /// Finds anew which ends first, once everything restored is put.
+    pub(crate) fn derive(&mut self) {
+        self.by_end.reset();
+        self.sizes.len = self.by_start.values().map(Vec::len).sum();
+        for ((ip, from), leases) in &self.by_start {
+            for lease in leases {
+                self.by_end.insert((lease.end, *ip, *from));
             }
         }
-        if leases.is_empty() {
-            self.by_ip.remove(&ip);
-        }
+        self.commit();
     }
 }
 
@@ -148,9 +228,9 @@ mod tests {
         for n in 0..10 {
             leases.learn(&lease("a", n * 10, n * 10 + 10), 3);
         }
-        assert_eq!(leases.len, 3);
+        assert_eq!(leases.len(), 3);
         assert_eq!(leases.holder(ip, 5), Holder::Nobody);
         assert_eq!(leases.holder(ip, 95), Holder::Host("a"));
-        assert!(leases.by_end.len() == 3 && leases.by_ip.len() == 1);
+        assert!(leases.by_end.len() == 3 && leases.by_start.len() == 3);
     }
 }

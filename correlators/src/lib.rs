@@ -9,7 +9,12 @@ pub mod settings;
 pub mod limits;
 pub mod fusion;
 pub mod fixed;
+pub mod state;
+mod journal;
+mod index;
 mod sequence;
+mod slots;
+mod uids;
 mod interner;
 mod entity;
 mod entities;
@@ -37,3 +42,4 @@ pub mod explain;
 
 pub use fusion::{Fusion, Output, Placement, Stats};
 pub use settings::Settings;
+pub use state::{RowKey, SeenAlert, StateError};

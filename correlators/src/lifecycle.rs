@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use schemas::alert::Severity;
 use schemas::incident::{Change, RelatedIncident};
+use serde::{Deserialize, Serialize};
 
 use crate::entity::EntityId;
 use crate::episode::Evidence;
@@ -22,7 +23,7 @@ const RELATED_MAX: usize = 16;
 const MERGED_MAX: usize = 64;
 
 /// What a promoted thread has besides its episodes.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct IncidentState {
     pub(crate) revision: i64,
     pub(crate) created: i64,
@@ -257,10 +258,11 @@ impl Fusion {
         incident.title = title;
         let unshown = std::mem::take(&mut incident.unshown);
         for (entity, presence) in &mut thread.entities {
-            presence.name = self
+            presence.aliases = self
                 .entities
                 .get(*entity)
-                .map(|state| Arc::clone(&state.name));
+                .map(|state| Arc::clone(&state.name.aliases))
+                .unwrap_or_default();
         }
         for episode in thread
             .episodes

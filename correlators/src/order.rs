@@ -1,6 +1,7 @@
 //! Tactics: a small set of them, and the usual order of two.
 
 use schemas::attack::{Attack, AttackOrigin};
+use serde::{Deserialize, Serialize};
 
 /// Rank of a tactic in the kill chain, 0 to 5.
 pub(crate) type Phase = u8;
@@ -68,7 +69,7 @@ const ORDER: [[i8; 13]; 13] = [
 ];
 
 /// A set of known tactics.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Tactics(u16);
 
 impl Tactics {

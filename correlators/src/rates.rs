@@ -1,12 +1,14 @@
 //! Decayed counts, sealed by the hour: what an alert at time t sees ended before t's hour began.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{ONE_Q16, Q16, decay};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// A count that loses half its weight every half-life. What happens within an hour counts only from the next hour
 /// on; what comes late counts in the hour that is open, so a sealed hour never changes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Rate {
     /// Weight at the start of hour `at`.
     sealed: Q16,
@@ -64,6 +66,11 @@ impl Rate {
             pending: 0,
             open: at,
         };
+    }
+
+    /// Returns whether sums of it stay in range: a restored one may be anything.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.sealed <= 1 << 48
     }
 
     fn sealed_after_open(&self, half_life_ms: i64) -> Q16 {

@@ -308,11 +308,8 @@ fn blank(key: &str, kind: &str, display: &str, start: Timestamp) -> IncidentEnti
 
 /// Returns the further keys an entity had when the incident was last revised.
 fn aliases(thread: &Thread, entity: EntityId) -> Vec<String> {
-    let name = thread
-        .entities
-        .get(&entity)
-        .and_then(|presence| presence.name.as_ref());
-    name.map(|name| name.aliases.clone()).unwrap_or_default()
+    let presence = thread.entities.get(&entity);
+    presence.map_or_else(Vec::new, |presence| presence.aliases.to_vec())
 }
 
 /// Returns the confidence that the weakest edge of the maximum spanning tree gives.

@@ -1,22 +1,29 @@
 //! Values that are numbered as they come, from 0, and never get the number of another.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::interner::LookupBy;
+use crate::journal::{Journal, Tracked};
 
 /// A store that numbers what is pushed. It takes room for what it holds, however far apart the numbers lie: one value
 /// that stays for weeks keeps no room for those that came and went since.
 #[derive(Debug)]
 pub(crate) struct Sequence<T> {
     next: u64,
-    values: LookupBy<u64, Box<T>, BuildHasherDefault<Spread>>,
+    /// [`Self::next`] at the last commit.
+    committed: u64,
+    values: LookupBy<u64, Box<Tracked<T>>, BuildHasherDefault<Spread>>,
+    journal: Journal<u64, T>,
 }
 
-impl<T> Sequence<T> {
+impl<T: Clone> Sequence<T> {
     pub(crate) fn new() -> Self {
         Self {
             next: 0,
+            committed: 0,
             values: LookupBy::default(),
+            journal: Journal::default(),
         }
     }
 
@@ -27,9 +34,15 @@ impl<T> Sequence<T> {
 
     pub(crate) fn push(&mut self, value: T) -> u64 {
         let number = self.next;
-        self.values.insert(number, Box::new(value));
-        self.next += 1;
+        self.insert(number, value);
         number
+    }
+
+    /// Stores a value under the number that it got elsewhere; numbers up to it are not given out any more.
+    pub(crate) fn insert(&mut self, number: u64, value: T) {
+        let tracked = self.journal.appears(number, value);
+        self.values.insert(number, tracked);
+        self.next = self.next.max(number.saturating_add(1));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -38,23 +51,75 @@ impl<T> Sequence<T> {
 
     /// Returns the values with their numbers, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        let numbers = self.numbers().into_iter();
+        numbers.filter_map(|number| Some((number, self.get(number)?)))
+    }
+
+    /// Returns the numbers of the values, ascending.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         let mut numbers: Vec<u64> = self.values.keys().copied().collect();
         numbers.sort_unstable();
         numbers
-            .into_iter()
-            .filter_map(|number| Some((number, self.get(number)?)))
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
-        self.values.get(&number).map(Box::as_ref)
+        self.values.get(&number).map(|tracked| &tracked.value)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
-        self.values.get_mut(&number).map(Box::as_mut)
+        let tracked = self.values.get_mut(&number)?;
+        Some(self.journal.changes(number, tracked))
+    }
+
+    /// Returns the value to change what is derived in it, which is not remembered.
+    pub(crate) fn derive(&mut self, number: u64) -> Option<&mut T> {
+        let tracked = self.values.get_mut(&number)?;
+        Some(&mut tracked.value)
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
-        self.values.remove(&number).map(|value| *value)
+        let tracked = self.values.get_mut(&number)?;
+        self.journal.changes(number, tracked);
+        let tracked = self.values.remove(&number)?;
+        Some(tracked.value)
+    }
+
+    pub(crate) fn track(&mut self) {
+        self.journal.track();
+    }
+
+    pub(crate) fn touched(&self) -> BTreeMap<u64, Option<&T>> {
+        self.journal.touched()
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.journal.commit();
+        self.committed = self.next;
+    }
+
+    pub(crate) fn undo(&mut self) {
+        for (number, before) in self.journal.undo() {
+            self.put(number, before.map(|value| *value));
+        }
+        self.next = self.committed;
+    }
+
+    /// Stores a restored value, or none.
+    pub(crate) fn put(&mut self, number: u64, value: Option<T>) {
+        match value {
+            Some(value) => {
+                let tracked = Box::new(Tracked::committed(value));
+                self.values.insert(number, tracked);
+            }
+            None => {
+                self.values.remove(&number);
+            }
+        }
+    }
+
+    /// Restores the number that the next value will get.
+    pub(crate) fn put_next(&mut self, next: u64) {
+        (self.next, self.committed) = (next, next);
     }
 }
 

@@ -4,19 +4,22 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entities::Same;
-use crate::entity::{EntityId, EntityName};
+use crate::entity::EntityId;
 use crate::episode::Episode;
 use crate::fixed::{Hourly, Millibits, ONE_Q16, Q16, log2_ratio, scale};
 use crate::interner::RuleId;
 use crate::lifecycle::IncidentState;
+use crate::limits::Limits;
 use crate::order::Tactics;
 
 /// The episodes that were linked or stitched together; its number is that of its founder.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Thread {
+    #[serde(skip)]
     pub(crate) founder: u64,
     /// Id of the founder, and of the incident it may become.
     pub(crate) id: Uuid,
@@ -39,11 +42,12 @@ pub(crate) struct Thread {
     pub(crate) continues: Option<Uuid>,
     pub(crate) successor: Option<u64>,
     /// When it is dropped unless something comes in: the key it is queued under.
+    #[serde(skip)]
     pub(crate) expires: i64,
 }
 
 /// What a thread did at one entity.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Presence {
     /// Starts of the first and the last full episode.
     pub(crate) first: i64,
@@ -55,12 +59,12 @@ pub(crate) struct Presence {
     /// Its full episodes here, each once, and their rules.
     pub(crate) episodes: Vec<u64>,
     pub(crate) rules: Vec<RuleCount>,
-    /// What the entity was called when the incident was last revised.
-    pub(crate) name: Option<Arc<EntityName>>,
+    /// The entity's further keys when the incident was last revised.
+    pub(crate) aliases: Arc<[String]>,
 }
 
 /// How often a rule fired.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct RuleCount {
     pub(crate) rule: RuleId,
     pub(crate) all: u32,
@@ -126,7 +130,7 @@ impl Thread {
                     all: 1,
                     full: true,
                 }],
-                name: None,
+                aliases: Arc::default(),
             };
             self.entities.insert(mention.entity, presence);
         }
@@ -137,6 +141,16 @@ impl Thread {
     /// Returns the id as text.
     pub(crate) fn id(&self) -> String {
         self.id.to_string()
+    }
+
+    /// Returns when it is dropped unless something comes in.
+    pub(crate) fn lives_until(&self, limits: &Limits) -> i64 {
+        let idle = if self.warm || self.incident.is_some() {
+            limits.warm_idle_ms
+        } else {
+            limits.cold_idle_ms
+        };
+        self.end.saturating_add(idle)
     }
 
     /// Returns the number of rules with full episodes.

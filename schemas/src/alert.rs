@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, EnumAccess, VariantAccess, Visitor};
+use serde::de::{self, DeserializeSeed, EnumAccess, Unexpected, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
@@ -161,7 +161,7 @@ macro_rules! words {
                 deserializer.deserialize_enum(
                     stringify!($name),
                     &[$($word),+],
-                    $crate::alert::WordVisitor(of),
+                    $crate::alert::WordVisitor(of, Self::ALL),
                 )
             }
         }
@@ -173,10 +173,11 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// Reads a word without copying it, by the function that knows what it stands for.
-pub(crate) struct WordVisitor<F>(pub(crate) F);
+/// Reads a word without copying it, by the function that knows what it stands for; or, where a format writes ordinals, its
+/// ordinal among all of them.
+pub(crate) struct WordVisitor<F, T: 'static>(pub(crate) F, pub(crate) &'static [T]);
 
-impl<'de, T, F: Fn(&str) -> T> Visitor<'de> for WordVisitor<F> {
+impl<'de, T: Copy, F: Fn(&str) -> T> Visitor<'de> for WordVisitor<F, T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,6 +188,12 @@ impl<'de, T, F: Fn(&str) -> T> Visitor<'de> for WordVisitor<F> {
         Ok((self.0)(word))
     }
 
+    fn visit_u64<E: de::Error>(self, ordinal: u64) -> Result<T, E> {
+        let word = usize::try_from(ordinal).ok().and_then(|at| self.1.get(at));
+        word.copied()
+            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(ordinal), &self))
+    }
+
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<T, A::Error> {
         let (value, variant) = access.variant_seed(self)?;
         variant.unit_variant()?;
@@ -194,7 +201,7 @@ impl<'de, T, F: Fn(&str) -> T> Visitor<'de> for WordVisitor<F> {
     }
 }
 
-impl<'de, T, F: Fn(&str) -> T> DeserializeSeed<'de> for WordVisitor<F> {
+impl<'de, T: Copy, F: Fn(&str) -> T> DeserializeSeed<'de> for WordVisitor<F, T> {
     type Value = T;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {

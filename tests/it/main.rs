@@ -10,5 +10,6 @@ mod kafka;
 mod model;
 mod readme;
 mod replay;
+mod restore;
 mod scenarios;
 mod tidy;

@@ -1,6 +1,6 @@
 //! What holds of the core whatever comes in, and that it does what the reference model does.
 
-mod arbitrary;
+pub(crate) mod arbitrary;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -378,7 +378,7 @@ fn key(incident: &Incident) -> (String, i64) {
     (incident.id.clone(), incident.revision)
 }
 
-fn text(incident: &Incident) -> String {
+pub(crate) fn text(incident: &Incident) -> String {
     serde_json::to_string(incident).unwrap()
 }
 
@@ -394,11 +394,11 @@ fn last(published: &[Incident]) -> BTreeMap<&str, &Incident> {
 }
 
 /// The defaults, or bounds that these few alerts reach.
-fn some_limits() -> impl Strategy<Value = Limits> {
+pub(crate) fn some_limits() -> impl Strategy<Value = Limits> {
     prop_oneof![Just(Limits::default()), tiny()]
 }
 
-fn tiny() -> impl Strategy<Value = Limits> {
+pub(crate) fn tiny() -> impl Strategy<Value = Limits> {
     (
         (1_u32..8, 2_u32..8, 1_u32..4, 1_u32..4),
         (1_u32..4, 0_u32..4, 4_u32..20, 3_u32..12),

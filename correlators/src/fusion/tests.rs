@@ -14,7 +14,7 @@ use crate::settings::Settings;
 
 const HOUR: i64 = 3_600_000;
 const MINUTE: i64 = 60_000;
-const MONDAY: i64 = 1_767_571_200_000;
+pub(crate) const MONDAY: i64 = 1_767_571_200_000;
 
 /// Returns the alert that a record in the friendly form says.
 fn alert(record: &serde_json::Value) -> Alert {
@@ -36,7 +36,7 @@ fn alert(record: &serde_json::Value) -> Alert {
 }
 
 /// Returns a medium alert of `rule` at `time` that names `entities`, as in `host:a account:u~sid:S-1-5-21-1`.
-fn simple(id: &str, rule: &str, time: i64, entities: &str) -> Alert {
+pub(crate) fn simple(id: &str, rule: &str, time: i64, entities: &str) -> Alert {
     let entities: Vec<_> = entities
         .split_whitespace()
         .map(|text| {
