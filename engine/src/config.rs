@@ -21,7 +21,7 @@ pub mod value;
 pub use correlation::{
     Attach, Correlation, Fold, IncidentLimits, Link, Memory, Promote, Severity, Stitch,
 };
-pub use input::{InputFormat, TenantRule};
+pub use input::{InputFormat, Tenant, TenantRule};
 pub use kafka::Properties;
 pub use load::{Layers, Loaded, Needs};
 pub use mistake::{Mistake, Mistakes};

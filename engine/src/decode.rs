@@ -13,7 +13,7 @@ use schemas::time::Timestamp;
 
 use crate::bus::Record;
 use crate::config::TenantRule;
-use crate::source::{Source, Sources, TENANT_BYTES_MAX, tenant};
+use crate::source::{Source, Sources, tenant};
 
 /// How records are decoded.
 #[derive(Clone, Debug)]
@@ -236,19 +236,11 @@ impl Decoder {
             timestamp: record.timestamp,
             tenant: tenant.as_deref(),
         };
-        let alerts = decode(value, format, &envelope, &self.limits).map_err(|error| Broken {
+        decode(value, format, &envelope, &self.limits).map_err(|error| Broken {
             reason: error.reason.word(),
             stage: Stage::Decode,
             message: error.to_string(),
-        })?;
-        let unnamed =
-            |alert: &Alert| alert.tenant.is_empty() || alert.tenant.len() > TENANT_BYTES_MAX;
-        if alerts.iter().any(unnamed) {
-            return Err(invalid(format!(
-                "tenant: a tenant is 1 to {TENANT_BYTES_MAX} bytes of text"
-            )));
-        }
-        Ok(alerts)
+        })
     }
 }
 
@@ -322,10 +314,11 @@ fn binding(record: &Record, limits: &Limits) -> Result<Binding, Broken> {
     if binding.host.is_empty() || binding.host.len() > long {
         return Err(invalid(format!("/host: not 1 to {long} bytes")));
     }
-    if binding.tenant.is_empty() || binding.tenant.len() > TENANT_BYTES_MAX {
-        return Err(invalid(format!(
-            "/tenant: not 1 to {TENANT_BYTES_MAX} bytes"
-        )));
+    if let Err(problem) = schemas::tenant::tenant(&binding.tenant) {
+        return Err(Broken {
+            reason: schemas::decode::Reason::InvalidTenant.word(),
+            ..invalid(format!("/tenant: {problem}"))
+        });
     }
     if binding.to <= binding.from {
         return Err(invalid("/to: not after /from".to_owned()));

@@ -113,13 +113,14 @@ const EVICTIONS: [&str; 2] = ["idle", "capacity"];
 const GUARDS: [&str; 2] = ["merge_refused", "sealed"];
 
 /// Every reason a record can be refused for.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     Reason::TooLarge.word(),
     Reason::NotJson.word(),
     Reason::UnknownFormat.word(),
     Reason::UnsupportedClass.word(),
     Reason::MissingField.word(),
     Reason::InvalidField.word(),
+    Reason::InvalidTenant.word(),
     decode::NO_VALUE,
     decode::UNKNOWN_TOPIC,
     decode::PANIC,

@@ -21,7 +21,7 @@ use schemas::incident::Incident;
 
 use crate::bus::Partition;
 use crate::bus::memory::{Keep, Memory, NoPartition};
-use crate::config::{Name, TenantRule};
+use crate::config::{Tenant, TenantRule};
 use crate::readiness::Readiness;
 use crate::source::{Source, Sources};
 use crate::view::IncidentView;
@@ -46,7 +46,7 @@ pub struct Options {
     /// Format of the records; detected per record where none is given.
     pub format: Option<Format>,
     /// Tenant of every record; their own where none is given.
-    pub tenant: Option<Name>,
+    pub tenant: Option<Tenant>,
     /// How the engine runs.
     pub engine: Offline,
     /// Whether the membership is asked for.

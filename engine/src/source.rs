@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::decode::{DecodeError, Format, Reason};
+use schemas::tenant;
 
 use crate::bus::Record;
 use crate::config::TenantRule;
@@ -53,13 +54,10 @@ impl Sources {
     }
 }
 
-/// Longest name of a tenant, in bytes.
-pub const TENANT_BYTES_MAX: usize = 256;
-
 /// Returns the tenant the input decides for a record.
 ///
 /// # Errors
-/// When the place that decides is empty, no text or too long: falling back to what the record says would let its
+/// When the place that decides holds no name of a tenant: falling back to what the record says would let its
 /// writer choose the tenant.
 pub fn tenant<'a>(rule: &'a TenantRule, record: &'a Record) -> Result<Cow<'a, str>, DecodeError> {
     let (place, found) = match rule {
@@ -75,17 +73,19 @@ pub fn tenant<'a>(rule: &'a TenantRule, record: &'a Record) -> Result<Cow<'a, st
         TenantRule::Key => ("key".to_owned(), text(record.key.as_ref())),
         TenantRule::Field(pointer) => (pointer.to_string(), field(record, pointer.as_str())),
     };
-    match found {
-        Some(tenant) if !tenant.is_empty() && tenant.len() <= TENANT_BYTES_MAX => Ok(tenant),
-        Some(_) => Err(DecodeError {
-            reason: Reason::InvalidField,
-            field: place,
-            problem: format!("a tenant is 1 to {TENANT_BYTES_MAX} bytes of text"),
-        }),
-        None => Err(DecodeError {
+    let Some(found) = found else {
+        return Err(DecodeError {
             reason: Reason::MissingField,
             field: place,
             problem: "the tenant is missing here".to_owned(),
+        });
+    };
+    match tenant::tenant(&found) {
+        Ok(_) => Ok(found),
+        Err(problem) => Err(DecodeError {
+            reason: Reason::InvalidTenant,
+            field: place,
+            problem: problem.to_string(),
         }),
     }
 }

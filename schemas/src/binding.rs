@@ -21,5 +21,5 @@ pub struct Binding {
 }
 
 fn default_tenant() -> String {
-    crate::decode::DEFAULT_TENANT.to_owned()
+    crate::tenant::DEFAULT_TENANT.to_owned()
 }

@@ -29,9 +29,7 @@ use self::json::{Document, Node, Value};
 use self::record::Record;
 use self::sniff::Wrapper;
 use crate::alert::Alert;
-
-/// The tenant of an alert that names none.
-pub const DEFAULT_TENANT: &str = "default";
+use crate::tenant::tenant;
 
 /// Every word that `provenance.warnings` of an alert can hold: what was odd about its record.
 pub const WARNINGS: [&str; 12] = [
@@ -154,6 +152,8 @@ pub enum Reason {
     MissingField,
     /// A field has the wrong shape.
     InvalidField,
+    /// A field that names the tenant holds no name of one.
+    InvalidTenant,
 }
 
 impl Reason {
@@ -167,6 +167,7 @@ impl Reason {
             Self::UnsupportedClass => "unsupported_class",
             Self::MissingField => "missing_field",
             Self::InvalidField => "invalid_field",
+            Self::InvalidTenant => "invalid_tenant",
         }
     }
 }
@@ -186,12 +187,8 @@ pub fn decode(
     if bytes.len() > limits.record_bytes_max {
         return Err(whole(Reason::TooLarge, "larger than a record may be"));
     }
-    if envelope
-        .tenant
-        .is_some_and(|name| !record::tenant_name(name))
-    {
-        let problem = "the input's tenant is not a tenant name";
-        return Err(whole(Reason::InvalidField, problem));
+    if let Some(Err(problem)) = envelope.tenant.map(tenant) {
+        return Err(whole(Reason::InvalidTenant, &problem.to_string()));
     }
     let document = Document::parse(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes))?;
     let mut reader = Reader {

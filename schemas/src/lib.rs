@@ -13,4 +13,5 @@ pub mod decode;
 pub mod encode;
 pub mod entity;
 pub mod incident;
+pub mod tenant;
 pub mod time;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::exit::Exit;
-use crate::config::{InputFormat, Name};
+use crate::config::{InputFormat, Tenant};
 use crate::demo::scenario::SEED;
 use crate::logs::LogFormat;
 
@@ -157,7 +157,7 @@ pub struct ReplayArgs {
     pub format: Option<InputFormat>,
     /// Tenant of the records [default: their own]
     #[arg(long)]
-    pub tenant: Option<Name>,
+    pub tenant: Option<Tenant>,
     /// File of leases: who held an address when
     #[arg(long, value_name = "FILE")]
     pub bindings: Option<PathBuf>,

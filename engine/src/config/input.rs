@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use schemas::decode::Format;
@@ -9,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::value::{Name, Pointer};
+use super::value::{Invalid, Name, Pointer, Scalar, text_value};
 
 /// The format of an input's records.
 #[derive(
@@ -44,12 +45,46 @@ impl From<InputFormat> for Format {
     }
 }
 
+/// The name of a tenant.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tenant {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match schemas::tenant::tenant(text) {
+            Ok(name) => Ok(Self(name.to_owned())),
+            Err(problem) => Err(Invalid(format!(
+                "`{}` is no tenant: {problem}",
+                text.escape_debug()
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(Tenant, "a tenant's name", {"type": "string", "pattern": "^[a-zA-Z0-9._-]{1,64}$"});
+
 /// Where the tenant of an input's records comes from: a name for all of them, or
 /// `{header: NAME}`, `{key: true}`, `{field: /POINTER}`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TenantRule {
     /// One tenant.
-    Fixed(Name),
+    Fixed(Tenant),
     /// The text of a record header.
     Header(Name),
     /// The record's key.
@@ -120,9 +155,10 @@ impl JsonSchema for TenantRule {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let name = generator.subschema_for::<Name>();
         let pointer = generator.subschema_for::<Pointer>();
+        let tenant = generator.subschema_for::<Tenant>();
         let title = "a name, {header: NAME}, {key: true} or {field: /POINTER}";
         json_schema!({"title": title, "oneOf": [
-            name,
+            tenant,
             {"type": "object", "required": ["header"], "additionalProperties": false, "properties": {"header": name}},
             {"type": "object", "required": ["key"], "additionalProperties": false, "properties": {"key": {"const": true}}},
             {"type": "object", "required": ["field"], "additionalProperties": false, "properties": {"field": pointer}},

@@ -472,6 +472,15 @@ fn tenants_come_from_a_name_a_header_the_key_or_a_field() {
         "#]],
     );
     check(
+        "inputs:\n  - topic: a\n    tenant: x/y\n",
+        expect![[r#"
+        error: `x/y` is no tenant: a tenant is 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen
+         --> fusor.yaml:3:13
+          |
+        3 |     tenant: x/y
+          |             ^^^"#]],
+    );
+    check(
         "inputs: [{topic: a, tenant: {key: false}}]\n",
         expect![[r#"
         error: key can only be true

@@ -88,6 +88,8 @@ macro_rules! text_value {
     };
 }
 
+pub(super) use text_value;
+
 /// The name of a Kafka topic.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Topic(String);
@@ -129,7 +131,7 @@ impl fmt::Display for Topic {
 
 text_value!(Topic, "a topic name", {"type": "string", "pattern": "^[a-zA-Z0-9._-]{1,249}$"});
 
-/// A name without control characters: a tenant, a consumer group, a header.
+/// A name without control characters: a consumer group, a header.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Name(String);
 

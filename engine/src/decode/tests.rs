@@ -41,6 +41,7 @@ fn check_broken(decoder: &Decoder, record: Record, reason: &str, message: &str) 
     }
 }
 
+const NO_TENANT: &str = "a tenant is 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen";
 const LEASE: &str = r#"{"tenant":"x","ip":"::ffff:10.0.0.1","host":"h","from":"2026-01-04T00:00:00Z","to":"2026-01-06T00:00:00Z"}"#;
 
 #[test]
@@ -59,13 +60,15 @@ fn a_lease_is_read_with_its_address_in_canonical_form() {
 
 #[test]
 fn broken_leases_name_what_is_wrong() {
-    let check = |value: &str, reason, message| {
+    let check = |value: &str, reason, message: &str| {
         check_broken(&decoder(None), record("leases", value), reason, message);
     };
     let turned = LEASE.replace("2026-01-06", "2026-01-03");
     check(&turned, "invalid_field", "/to: not after /from");
     let nameless = LEASE.replace(r#""h""#, r#""""#);
     check(&nameless, "invalid_field", "/host: not 1 to 1024 bytes");
+    let foreign = LEASE.replace(r#""x""#, r#""x/y""#);
+    check(&foreign, "invalid_tenant", &format!("/tenant: {NO_TENANT}"));
     check("[", "not_json", "line 1 column 1: no binding");
     check("{}", "invalid_field", "line 1 column 2: no binding");
 }
@@ -96,8 +99,11 @@ fn a_tenant_the_input_decides_is_never_taken_from_elsewhere() {
     check_broken(&decoder, record("alerts", "{}"), "missing_field", message);
     let mut empty = record("alerts", "{}");
     empty.headers = vec![Header::text("tenant", ""), Header::text("tenant", "x")];
-    let message = "header tenant: a tenant is 1 to 256 bytes of text";
-    check_broken(&decoder, empty, "invalid_field", message);
+    let message = format!("header tenant: {NO_TENANT}");
+    check_broken(&decoder, empty, "invalid_tenant", &message);
+    let mut forged = record("alerts", "{}");
+    forged.headers = vec![Header::text("tenant", "x/../y")];
+    check_broken(&decoder, forged, "invalid_tenant", &message);
 }
 
 #[test]

@@ -50,7 +50,7 @@ struct Case {
     folder: tempfile::TempDir,
     files: Vec<PathBuf>,
     bindings: Option<PathBuf>,
-    tenant: Option<Name>,
+    tenant: Option<Tenant>,
     batch: u32,
 }
 

@@ -2,10 +2,11 @@
 //! from what would be.
 
 use super::json::{Document, Node, Object, Value};
-use super::{DecodeError, Reason, record, whole};
+use super::{DecodeError, Reason, whole};
 use crate::alert::Severity;
 use crate::command::{Action, Closing, Command};
 use crate::incident::{Classification, ClassificationReason, IncidentStatus};
+use crate::tenant::tenant;
 
 /// Bound on a command record, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 256 << 10;
@@ -60,13 +61,15 @@ pub fn command(bytes: &[u8]) -> Result<Command, DecodeError> {
     let document = Document::parse(bytes)?;
     let root = document.root();
     let fields = strict(root, &FIELDS)?;
-    let tenant = name(fields, "tenant")?;
-    if !record::tenant_name(&tenant.value) {
-        return Err(tenant.node.invalid("not a tenant name"));
-    }
+    let named = name(fields, "tenant")?;
+    tenant(&named.value).map_err(|problem| {
+        named
+            .node
+            .refuse(Reason::InvalidTenant, &problem.to_string())
+    })?;
     Ok(Command {
         id: name(fields, "id")?.value,
-        tenant: tenant.value,
+        tenant: named.value,
         incident: incident(fields, "incident")?,
         expected_revision: revision(fields)?,
         actor: name(fields, "actor")?.value,

@@ -8,10 +8,11 @@ mod state;
 use self::attacks::attacks;
 use self::entities::Collector;
 use super::json::{Node, Object};
-use super::record::{Frame, Record, Times, tenant_name};
+use super::record::{Frame, Record, Times};
 use super::words::label;
 use super::{DecodeError, Format, Reason};
 use crate::alert::{Alert, AlertKind, Source};
+use crate::tenant::tenant;
 use crate::time::Timestamp;
 
 /// The source's own grouping keys read from one record.
@@ -182,7 +183,7 @@ impl<'a> Finding<'a> {
         let of_cloud = paths.filter_map(|path| self.record.find(path));
         let resources = self.record.items("resources").filter_map(Node::object);
         let of_resources = resources.filter_map(|resource| resource.find("owner.account.uid"));
-        let usable = |node: &Node<'_>| node.text().is_some_and(|text| tenant_name(&text));
+        let usable = |node: &Node<'_>| node.text().is_some_and(|text| tenant(&text).is_ok());
         Ok(of_cloud.chain(of_resources).find(usable))
     }
 

@@ -4,17 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::json::{Node, Object};
-use super::{DEFAULT_TENANT, DecodeError, Envelope, Format, Limits, Reason};
+use super::{DecodeError, Envelope, Format, Limits, Reason};
 use crate::alert::{
     Alert, AlertActivity, AlertDisposition, AlertKind, AlertStatus, Provenance, Severity, Source,
     TimeQuality, Verdict,
 };
 use crate::attack::{Attack, is_known};
 use crate::entity::Entity;
+use crate::tenant::{DEFAULT_TENANT, tenant};
 use crate::time::Timestamp;
-
-/// Bytes of a tenant's name.
-const TENANT_BYTES_MAX: usize = 128;
 
 /// Labels, hints and attacks of one alert.
 const MEMBERS_MAX: usize = 64;
@@ -122,18 +120,12 @@ impl Record<'_> {
 
     /// Returns the tenant: the input's, else `name`, which `field` holds.
     pub(crate) fn own_tenant(&self, field: Node<'_>, name: &str) -> Result<String, DecodeError> {
-        match self.envelope.tenant {
-            Some(tenant) => Ok(tenant.to_owned()),
-            None if tenant_name(name) => Ok(name.to_owned()),
-            None => Err(field.invalid("not a tenant name")),
+        let found = self.envelope.tenant.map_or_else(|| tenant(name), Ok);
+        match found {
+            Ok(name) => Ok(name.to_owned()),
+            Err(problem) => Err(field.refuse(Reason::InvalidTenant, &problem.to_string())),
         }
     }
-}
-
-/// Returns whether a text may name a tenant: it ends up in keys, paths and metrics.
-pub(crate) fn tenant_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=TENANT_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// Keeps a text that has no canonical field.

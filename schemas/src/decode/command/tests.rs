@@ -188,7 +188,9 @@ fn what_is_wrong_is_named_with_what_it_may_be() {
         reopen(),
         "/tenant",
         json!("../etc"),
-        expect!["invalid_field: /tenant: not a tenant name"],
+        expect![
+            "invalid_tenant: /tenant: a tenant is 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen"
+        ],
     );
     check(
         reopen(),

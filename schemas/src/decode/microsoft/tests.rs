@@ -198,7 +198,9 @@ fn error_names_the_field_as_its_vendor_spells_it() {
     );
     refused(
         &sentinel(&json!([]), &json!({ "TenantId": "../etc" })),
-        expect!["invalid_field /TenantId: not a tenant name"],
+        expect![
+            "invalid_tenant /TenantId: a tenant is 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen"
+        ],
     );
     refused(
         r#"{"properties":{"systemAlertId":["x"],"alertType":"t"},"type":"Microsoft.Security/x"}"#,
