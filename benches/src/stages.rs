@@ -159,6 +159,7 @@ pub fn end_to_end(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
         decoder: decoder(),
         shard: ShardConfig {
             settings: Arc::default(),
+            state: None,
             tenants_max: 10_000,
             threads: 1,
         },
@@ -172,6 +173,8 @@ pub fn end_to_end(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
         ahead_records_max: 2 * EPOCH,
         ahead_bytes_max: EPOCH_BYTES,
         drain: Duration::ZERO,
+        followed: 0,
+        idle: None,
     };
     let mut counter = Revisions::default();
     let state = (Arc::default(), Arc::default(), Arc::default());

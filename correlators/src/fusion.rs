@@ -267,6 +267,12 @@ impl Fusion {
             .and_then(|thread| self.render(thread))
     }
 
+    /// Returns every incident that is held, by age, as it was last published.
+    pub fn incidents(&self) -> impl Iterator<Item = Incident> {
+        let threads = self.threads.iter();
+        threads.filter_map(|(_, thread)| self.render(thread))
+    }
+
     /// Resolves the alert's entities and rewrites what refers to entities that turned out to be the same.
     fn name_entities(&mut self, alert: &Alert) -> Named {
         let max = usize::try_from(self.settings.limits.entities)

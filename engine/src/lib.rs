@@ -14,6 +14,7 @@ pub mod order;
 pub mod worker;
 pub mod shard;
 pub mod state;
+pub mod audit;
 pub mod publish;
 pub mod dead_letter;
 pub mod view;

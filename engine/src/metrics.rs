@@ -80,6 +80,7 @@ list! {
     SHARDS = Gauge "fusor_shards_assigned", "Shards this process works on.";
     LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one read and the end, by topic and partition; 0 for a partition this process no longer reads.";
     EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
+    TORN = Counter "fusor_torn_transactions_total", "Inputs whose committed offset was not that of the state: a part of a transaction is missing.";
     COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
     DLQ_RECORDS = Counter "fusor_dlq_records_total", "Records written to the dead-letter topic, by reason.";
 }
@@ -194,6 +195,7 @@ fn describe() {
     for warning in WARNINGS {
         counter!(ALERT_WARNINGS, "warning" => warning).absolute(0);
     }
+    counter!(TORN).absolute(0);
     state(std::iter::empty());
     incidents_forgotten();
     shards(0);
@@ -222,6 +224,11 @@ pub(crate) fn committed(took: Duration) {
 /// A transaction failed.
 pub(crate) fn commit_failed(failure: CommitFailure) {
     counter!(COMMIT_FAILURES, "outcome" => failure.word()).increment(1);
+}
+
+/// The state and the group disagree about an input.
+pub(crate) fn torn() {
+    counter!(TORN).increment(1);
 }
 
 /// The number of shards changed.

@@ -82,6 +82,13 @@ impl<T> Merge<T> {
         });
     }
 
+    /// Tells the time of the last item that was taken from a lane before: one without a time of its own follows it.
+    pub fn follow(&mut self, lane: usize, time: Timestamp) {
+        if let Some(buffer) = self.lanes.get_mut(lane) {
+            buffer.last = time;
+        }
+    }
+
     /// Tells whether a lane has been read to its end; one that has is not waited for.
     pub fn set_at_end(&mut self, lane: usize, at_end: bool) {
         let Some(buffer) = self.lanes.get_mut(lane) else {
@@ -115,6 +122,17 @@ impl<T> Merge<T> {
             time,
             content: item.content,
         })
+    }
+
+    /// Returns the item that [`Self::pop`] would take.
+    #[must_use]
+    pub fn peek(&self) -> Option<&T> {
+        if self.awaited > 0 {
+            return None;
+        }
+        let Reverse((_, lane)) = self.heads.peek()?;
+        let item = self.lanes.get(*lane)?.items.front()?;
+        Some(&item.content)
     }
 
     /// Returns the time of a lane's head.

@@ -196,7 +196,7 @@ fn work(
         .iter()
         .filter_map(|(_, count)| usize::try_from(*count).ok())
         .sum();
-    let worker_config = run::worker_config(&config, partitions);
+    let worker_config = run::worker_config(&config, partitions, shape.shards);
     let alive = Arc::clone(&readiness);
     let bus = KafkaBus::join(Arc::new(config), shape.inputs, shape.shards, alive)?;
     let mut worker = Worker::new(bus, worker_config, view, readiness, stop);

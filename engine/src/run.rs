@@ -12,6 +12,8 @@ use crate::shard::ShardConfig;
 use crate::source::{Source, Sources};
 use crate::worker::WorkerConfig;
 
+/// After how long without a record the watermark follows the clock: what is idle is then let go.
+const IDLE: Duration = Duration::from_secs(30);
 /// Tenants of one shard at most.
 const TENANTS_MAX: usize = 10_000;
 /// How long an epoch that does not commit is tried again once the process is to stop; below the bound of the whole drain.
@@ -34,9 +36,9 @@ pub fn sources(config: &Config) -> Sources {
     Sources::new(alerts.chain(bindings))
 }
 
-/// Returns how the worker of a configuration works that reads `partitions` partitions of a live bus.
+/// Returns how the worker of a configuration works that reads `partitions` partitions of a live bus with so many shards.
 #[must_use]
-pub fn worker_config(config: &Config, partitions: usize) -> WorkerConfig {
+pub fn worker_config(config: &Config, partitions: usize, shards: i32) -> WorkerConfig {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let limits = &config.limits;
     let lanes = partitions.max(1);
@@ -51,6 +53,7 @@ pub fn worker_config(config: &Config, partitions: usize) -> WorkerConfig {
         },
         shard: ShardConfig {
             settings: Arc::new(config.settings()),
+            state: Some(config.outputs.state.as_str().into()),
             tenants_max: TENANTS_MAX,
             threads,
         },
@@ -69,6 +72,8 @@ pub fn worker_config(config: &Config, partitions: usize) -> WorkerConfig {
         ahead_records_max: (limits.buffered_records.as_usize() / lanes).max(1),
         ahead_bytes_max: (limits.buffered_size.as_usize() / lanes).max(1),
         drain: COMMIT_DRAIN,
+        followed: shards,
+        idle: Some(IDLE),
     }
 }
 
@@ -93,8 +98,8 @@ mod tests {
     #[test]
     fn what_lanes_may_hold_back_is_a_bound_over_all_of_them() {
         let config = Config::default();
-        let (one, many) = (worker_config(&config, 1), worker_config(&config, 100));
+        let (one, many) = (worker_config(&config, 1, 1), worker_config(&config, 100, 1));
         assert_eq!(one.ahead_records_max, 100 * many.ahead_records_max);
-        assert!(worker_config(&config, usize::MAX).ahead_bytes_max > 0);
+        assert!(worker_config(&config, usize::MAX, 1).ahead_bytes_max > 0);
     }
 }

@@ -1,53 +1,72 @@
-//! One shard: its inputs in order, and the tenants that live in it.
+//! One shard: its state, and while this member works on it its inputs in order.
+//!
+//! A shard is followed or worked on. Followed, it takes in the records of its state topic. Worked on, it applies its
+//! inputs, and what an epoch changed is either committed or undone. So a shard that is lost is followed from
+//! there on, and one that is handed out begins where its state says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use correlators::{Fusion, Output, Placement, Settings, Stats};
+use correlators::{Output, Placement, Settings, Stats};
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
-use crate::bus::{Input, Lane, Moved, Partition};
+use crate::bus::{Input, Lane, Moved, NewRecord};
 use crate::decode::{Broken, Content, Decoded, Stage};
-use crate::order::{Merge, Taken};
-use crate::source::{Source, Sources};
+use crate::source::Sources;
+use crate::state::{Meta, Start};
 
+mod again;
+mod blocks;
+mod caution;
 mod clock;
+mod lanes;
+mod restore;
+mod tenants;
 mod work;
-use clock::Clock;
-use work::{Job, Work, run_all};
+mod write;
+
+pub use caution::QUARANTINED;
+pub use restore::{RestoreError, Torn};
+pub use tenants::TOO_MANY_TENANTS;
+
+use blocks::Blocks;
+use lanes::Lanes;
+use tenants::Tenants;
 
 /// How a shard applies its records.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// The constants of correlation, the same for every tenant.
     pub settings: Arc<Settings>,
+    /// The topic its state is written to; none for a state that lives as long as the process.
+    pub state: Option<Arc<str>>,
     /// Tenants at once, more are refused: default 10,000.
     pub tenants_max: usize,
     /// Threads, at least 1.
     pub threads: usize,
 }
 
-/// One shard's inputs and state.
+/// One shard's state and, while it is worked on, its inputs.
 #[derive(Debug)]
 pub struct Shard {
+    number: i32,
     config: ShardConfig,
-    lanes: BTreeMap<Lane, usize>,
-    partitions: Vec<Partition>,
-    /// The next offset of each partition: behind what was applied, and behind what was committed.
-    applied: Vec<Option<i64>>,
-    committed: Vec<Option<i64>>,
-    merge: Merge<Decoded>,
-    clock: Clock,
     tenants: Tenants,
-}
-
-#[derive(Debug, Default)]
-struct Tenants {
-    /// In the order in which they first came.
-    fusions: Vec<Fusion>,
-    /// Looked up, never iterated.
-    by_name: HashMap<String, usize>,
+    /// As of the last commit.
+    meta: Meta,
+    /// As of the epoch that was applied and is not committed.
+    pending: Option<Meta>,
+    /// Where to read on in the state.
+    next_state: i64,
+    /// The last epoch whose alerts are remembered: what is read twice is taken in once.
+    seen_epoch: u64,
+    blocks: Blocks,
+    start: Start,
+    quarantine: BTreeSet<(String, i32, i64)>,
+    /// Records are applied one by one, so many more of them: starts did not get past one.
+    cautious: usize,
+    lanes: Option<Lanes>,
 }
 
 /// What applying records led to.
@@ -55,10 +74,16 @@ struct Tenants {
 pub struct Applied {
     /// The records, in the order of application.
     pub fates: Vec<Fate>,
-    /// What each tenant's state put out, by tenant in the order in which they first came.
+    /// What each tenant's state put out, by tenant.
     pub outputs: Vec<TenantOutput>,
+    /// Number of the shard's epoch.
+    pub epoch: u64,
+    /// The shard.
+    pub shard: i32,
     /// The inputs that moved.
     pub offsets: Vec<Moved>,
+    /// The records of the state topic.
+    pub state: Vec<NewRecord>,
 }
 
 /// A record and what became of it.
@@ -81,126 +106,220 @@ pub struct TenantOutput {
     pub incidents: Vec<Arc<Incident>>,
 }
 
+/// The reason of a record that the core cannot take.
+pub const PANIC: &str = "engine_panic";
+
 impl Shard {
-    /// Creates a shard that has read nothing.
+    /// Creates a shard without any state.
     #[must_use]
-    pub fn new(inputs: &[Input], sources: &Sources, config: ShardConfig) -> Self {
-        // Bindings tell who held an address; how far the alerts have come is told by the alerts alone.
-        let counts =
-            |input: &Input| !matches!(sources.get(&input.partition.topic), Some(Source::Bindings));
+    pub fn new(number: i32, config: ShardConfig) -> Self {
         Self {
-            lanes: lanes(inputs),
-            partitions: inputs.iter().map(|input| input.partition.clone()).collect(),
-            applied: offsets(inputs),
-            committed: offsets(inputs),
-            merge: Merge::new(inputs.len()),
-            clock: Clock::new(
-                inputs.iter().map(counts).collect(),
-                config.settings.lateness_ms,
-            ),
+            number,
             tenants: Tenants::default(),
+            meta: Meta {
+                generation: 1,
+                ..Meta::default()
+            },
+            pending: None,
+            next_state: 0,
+            seen_epoch: 0,
+            blocks: Blocks::default(),
+            start: Start::default(),
+            quarantine: BTreeSet::new(),
+            cautious: 0,
+            lanes: None,
             config,
         }
     }
 
-    /// Takes the inputs of a shard that was lost and handed out again, and returns whether its state still holds.
+    /// Begins to work on the shard: its inputs are read from the returned offsets, those of its state.
     ///
-    /// It does when the group's offsets are exactly those of this state: an epoch always moves one, so nobody has
-    /// written since. They may be those before the last epoch or behind it, whose commit was then only not heard of.
-    #[must_use]
-    pub fn resume(&mut self, inputs: &[Input]) -> bool {
-        let partitions = inputs.iter().map(|input| &input.partition);
-        let found = offsets(inputs);
-        if !partitions.eq(&self.partitions) || (found != self.committed && found != self.applied) {
-            return false;
+    /// # Errors
+    /// When the state is not whole, or is not there although the group has committed offsets.
+    pub fn activate(
+        &mut self,
+        inputs: &[Input],
+        sources: &Sources,
+    ) -> Result<Vec<(Lane, Option<i64>)>, RestoreError> {
+        if self.config.state.is_none() {
+            self.meta.inputs = restore::positions_of(inputs);
+        } else {
+            self.whole(inputs)?;
         }
-        self.committed = found;
-        self.lanes = lanes(inputs);
-        self.merge = Merge::new(inputs.len());
-        true
+        let lanes = Lanes::new(
+            inputs,
+            &self.meta,
+            sources,
+            self.config.settings.lateness_ms,
+        );
+        let starts = lanes.starts();
+        self.lanes = Some(lanes);
+        Ok(starts)
     }
 
-    /// Notes that everything applied was committed.
-    pub fn commit(&mut self) {
-        self.committed.clone_from(&self.applied);
+    /// Ends the work: what is not committed is undone, and what was read and not applied is let go.
+    pub fn deactivate(&mut self) {
+        if self.pending.take().is_some() {
+            self.tenants.undo();
+            self.blocks.undo();
+        }
+        self.lanes = None;
+    }
+
+    /// Notes that everything applied was committed; the last record of its state went to offset `written`, where known.
+    pub fn commit(&mut self, written: Option<i64>) {
+        if let Some(meta) = self.pending.take() {
+            self.seen_epoch = meta.epoch;
+            self.meta = meta;
+            self.tenants.commit();
+            self.blocks.commit();
+        }
+        if let Some(offset) = written {
+            self.next_state = offset + 1;
+        }
     }
 
     /// Returns whether something was applied that is not known to be committed.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.applied != self.committed
+        self.pending.is_some()
     }
 
-    /// Returns the lanes of the shard.
+    /// Returns whether the shard is worked on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.lanes.is_some()
+    }
+
+    /// Returns its number, which is that of its partition of the state topic.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Returns its inputs as they were handed out; none where it is not worked on.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Input> {
+        self.lanes
+            .as_ref()
+            .map_or_else(Vec::new, |lanes| lanes.inputs.clone())
+    }
+
+    /// Returns how far the shard has come, as of the last commit.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Returns where its state is to be read on.
+    #[must_use]
+    pub fn next_state(&self) -> i64 {
+        self.next_state
+    }
+
+    /// Returns the lanes it reads.
     pub fn lanes(&self) -> impl Iterator<Item = Lane> {
-        self.lanes.keys().copied()
+        self.lanes.iter().flat_map(Lanes::all)
     }
 
     /// Returns the items and bytes of a lane that wait for their turn; none for a lane of another shard.
     #[must_use]
     pub fn buffered(&self, lane: Lane) -> Option<(usize, usize)> {
-        let index = self.lanes.get(&lane)?;
-        Some(self.merge.buffered(*index))
+        let lanes = self.lanes.as_ref()?;
+        Some(lanes.merge.buffered(lanes.index(lane)?))
     }
 
     /// Returns whether no record waits for its turn.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.merge.is_empty()
+        self.lanes
+            .as_ref()
+            .is_none_or(|lanes| lanes.merge.is_empty())
     }
 
     /// Returns the event time up to which the shard's inputs have come, less the lateness.
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
-        self.clock.watermark()
+        self.meta.watermark.map(Timestamp)
     }
 
     /// Returns the number of tenants, and what happened to their states and is held in them, summed up.
     #[must_use]
     pub fn stats(&self) -> (usize, Stats) {
-        let tenants = &self.tenants.fusions;
-        (tenants.len(), tenants.iter().map(Fusion::stats).sum())
+        self.tenants.stats()
     }
 
-    /// Takes in a record of one of the shard's lanes; one that was applied before is passed over.
-    pub fn push(&mut self, lane: Lane, decoded: Decoded) {
-        if let Some(index) = self.lanes.get(&lane) {
-            let applied = self.applied.get(*index).copied().flatten();
-            if applied.is_some_and(|next| decoded.record.offset < next) {
-                return;
-            }
-            let (time, bytes) = (decoded.time(), decoded.bytes());
-            self.merge.push(*index, time, bytes, decoded);
+    /// Returns every published incident that is held, by tenant and age.
+    pub fn incidents(&self) -> impl Iterator<Item = Incident> {
+        let generation = self.meta.generation;
+        let incidents = self.tenants.incidents();
+        incidents.map(move |incident| Incident {
+            generation,
+            ..incident
+        })
+    }
+
+    /// Returns a digest of each tenant's state, by tenant: equal states have equal digests.
+    pub fn digests(&self) -> BTreeMap<String, u128> {
+        self.tenants.digests()
+    }
+
+    /// Takes in a record of one of the shard's lanes.
+    pub fn push(&mut self, lane: Lane, mut decoded: Decoded) {
+        self.keep_out(&mut decoded);
+        if let Some(lanes) = &mut self.lanes {
+            lanes.push(lane, decoded);
         }
     }
 
     /// Tells whether a lane has been read to its end.
     pub fn set_at_end(&mut self, lane: Lane, at_end: bool) {
-        if let Some(index) = self.lanes.get(&lane) {
-            self.merge.set_at_end(*index, at_end);
+        if let Some(lanes) = &mut self.lanes
+            && let Some(index) = lanes.index(lane)
+        {
+            lanes.merge.set_at_end(index, at_end);
         }
     }
 
     /// Applies up to `records_max` records, as far as their order is safe; the one that crosses `bytes_max` is the last.
-    pub fn apply(&mut self, records_max: usize, bytes_max: usize) -> Applied {
+    pub fn apply(&mut self, records_max: usize, bytes_max: usize, writer: i64) -> Applied {
+        let records_max = if self.cautious > 0 { 1 } else { records_max };
+        let Some(lanes) = &mut self.lanes else {
+            return Applied::default();
+        };
         let mut taken = Vec::new();
         let mut marks = Vec::new();
         let mut bytes = 0;
-        let mut next: BTreeMap<usize, i64> = BTreeMap::new();
         while taken.len() < records_max
             && bytes < bytes_max
-            && let Some(mut item) = self.merge.pop()
+            && let Some(mut item) = lanes.merge.pop()
         {
             bytes += item.content.record.bytes();
-            next.insert(item.lane, item.content.record.offset + 1);
-            self.admit(&mut item);
-            let told = item.content.time().is_some();
-            marks.push(
-                self.clock
-                    .tick(&self.merge, item.lane, told.then_some(item.time)),
-            );
+            self.tenants.admit_all(&mut item.content, &self.config);
+            marks.push(lanes.take(&item));
             taken.push(item.content);
         }
+        self.calm_down(taken.len());
+        if taken.is_empty() {
+            return Applied::default();
+        }
+        self.finish(taken, &marks, writer)
+    }
+
+    /// Lets time pass up to `watermark` where nothing was read for long, as an epoch without records.
+    pub fn pass_time(&mut self, watermark: Timestamp, writer: i64) -> Applied {
+        let Some(lanes) = &mut self.lanes else {
+            return Applied::default();
+        };
+        match lanes.clock.pass(watermark) {
+            Some(mark) => self.finish(Vec::new(), &[mark], writer),
+            None => Applied::default(),
+        }
+    }
+
+    /// Correlates what was taken and makes the records of its state. A record that makes the core panic is refused, and the
+    /// others are applied without it.
+    fn finish(&mut self, taken: Vec<Decoded>, marks: &[clock::Mark], writer: i64) -> Applied {
         let mut fates: Vec<Fate> = taken
             .into_iter()
             .map(|decoded| Fate {
@@ -208,136 +327,23 @@ impl Shard {
                 placements: Vec::new(),
             })
             .collect();
-        let outputs = self.correlate(&mut fates, &marks);
-        let mut offsets = Vec::new();
-        for (lane, offset) in next {
-            if let (Some(partition), Some(applied)) =
-                (self.partitions.get(lane), self.applied.get_mut(lane))
-            {
-                *applied = Some(offset);
-                offsets.push(Moved {
-                    partition: partition.clone(),
-                    next: offset,
-                    epoch: 0,
-                });
-            }
-        }
-        Applied {
-            fates,
-            outputs,
-            offsets,
-        }
-    }
-
-    /// Makes room for the tenants of a record, or refuses the record when there are too many.
-    fn admit(&mut self, item: &mut Taken<Decoded>) {
-        let names: Vec<&str> = match &item.content.content {
-            Content::Alerts(alerts) => alerts.iter().map(|a| a.tenant.as_str()).collect(),
-            Content::Binding(binding) => vec![&binding.tenant],
-            Content::Broken(_) => Vec::new(),
-        };
-        let fits = names
-            .into_iter()
-            .all(|name| self.tenants.admit(name, &self.config));
-        if !fits {
-            item.content.content = Content::Broken(Broken {
-                reason: TOO_MANY_TENANTS,
-                stage: Stage::Correlate,
-                message: format!("more than {} tenants", self.config.tenants_max),
-            });
-        }
-    }
-
-    fn correlate(&mut self, fates: &mut [Fate], marks: &[clock::Mark]) -> Vec<TenantOutput> {
-        let jobs = self.tenants.jobs(fates, marks);
-        let work: Vec<Work<'_>> = self
-            .tenants
-            .fusions
-            .iter_mut()
-            .zip(jobs)
-            .enumerate()
-            .filter(|(_, (_, jobs))| !jobs.is_empty())
-            .map(|(number, (fusion, jobs))| Work {
-                number,
-                fusion,
-                jobs,
-            })
-            .collect();
-        let mut done = run_all(work, self.config.threads);
-        done.sort_by_key(|done| done.number);
-        let alerts = fates.iter().map(|fate| fate.decoded.alerts().len()).sum();
-        let mut placements: Vec<Option<Placement>> = vec![None; alerts];
-        for (slot, placement) in done.iter_mut().flat_map(|done| done.placements.drain(..)) {
-            if let Some(place) = placements.get_mut(slot) {
-                *place = Some(placement);
-            }
-        }
-        let mut placements = placements.into_iter();
-        for fate in fates {
-            let count = fate.decoded.alerts().len();
-            fate.placements = placements.by_ref().take(count).flatten().collect();
-        }
-        done.into_iter().map(|done| done.output).collect()
-    }
-}
-
-/// Numbers the lanes in the order of their inputs.
-fn lanes(inputs: &[Input]) -> BTreeMap<Lane, usize> {
-    let numbered = inputs.iter().enumerate();
-    numbered.map(|(index, input)| (input.lane, index)).collect()
-}
-
-fn offsets(inputs: &[Input]) -> Vec<Option<i64>> {
-    let next = |input: &Input| input.committed.map(|committed| committed.next);
-    inputs.iter().map(next).collect()
-}
-
-/// The reason of a record that would need one tenant too many.
-pub const TOO_MANY_TENANTS: &str = "too_many_tenants";
-
-impl Tenants {
-    fn admit(&mut self, name: &str, config: &ShardConfig) -> bool {
-        if self.by_name.contains_key(name) {
-            return true;
-        }
-        if self.fusions.len() >= config.tenants_max {
-            return false;
-        }
-        self.by_name.insert(name.to_owned(), self.fusions.len());
-        self.fusions
-            .push(Fusion::new(name, Arc::clone(&config.settings)));
-        true
-    }
-
-    /// Deals the records out to their tenants, each with the time it is applied at.
-    fn jobs<'a>(&self, fates: &'a [Fate], marks: &[clock::Mark]) -> Vec<Vec<Job<'a>>> {
-        let mut jobs: Vec<Vec<Job<'a>>> = self.fusions.iter().map(|_| Vec::new()).collect();
-        let mut slots = 0..;
-        for (fate, mark) in fates.iter().zip(marks) {
-            if mark.broadcast
-                && let Some(watermark) = mark.watermark
-            {
-                for jobs in &mut jobs {
-                    jobs.push(Job::Time(watermark));
-                }
-            }
-            let mut give = |tenant: &str, job: Job<'a>| {
-                let jobs = self.by_name.get(tenant).and_then(|i| jobs.get_mut(*i));
-                if let Some(jobs) = jobs {
-                    jobs.extend(mark.watermark.map(Job::Time));
-                    jobs.push(job);
-                }
-            };
-            match &fate.decoded.content {
-                Content::Alerts(alerts) => {
-                    for (alert, slot) in alerts.iter().zip(slots.by_ref()) {
-                        give(&alert.tenant, Job::Alert(slot, alert));
+        let done = loop {
+            match self.tenants.correlate(&mut fates, marks, &self.config) {
+                Ok(done) => break done,
+                Err(poisonous) => {
+                    self.tenants.undo();
+                    for number in poisonous {
+                        if let Some(fate) = fates.get_mut(number) {
+                            fate.decoded.content = Content::Broken(Broken {
+                                reason: PANIC,
+                                stage: Stage::Correlate,
+                                message: "the core panicked".to_owned(),
+                            });
+                        }
                     }
                 }
-                Content::Binding(binding) => give(&binding.tenant, Job::Binding(binding)),
-                Content::Broken(_) => {}
             }
-        }
-        jobs
+        };
+        self.write(fates, marks, done, writer)
     }
 }

@@ -10,19 +10,21 @@ use std::time::{Duration, Instant};
 use correlators::{Output, Placement};
 use schemas::alert::Alert;
 use schemas::incident::Incident;
+use schemas::time::Timestamp;
 
-use crate::bus::{
-    Bus, BusError, Change, CommitError, Epoch, Input, Lane, Polled, Reading, Record, Request,
-};
-use crate::dead_letter::dead_letter;
+use crate::bus::{Bus, BusError, Lane, Polled, Reading, Record, Request};
 use crate::decode::{Broken, Content, Decoder};
+use crate::failpoint::{self, Point};
 use crate::metrics;
 use crate::publish::Publisher;
 use crate::readiness::{Condition, Readiness};
-use crate::shard::{Applied, Shard, ShardConfig};
+use crate::shard::{Applied, RestoreError, Shard, ShardConfig};
 use crate::view::IncidentView;
 
+mod commit;
 mod held;
+mod takeover;
+pub use commit::EPOCH;
 use held::Held;
 
 /// How the worker works.
@@ -44,6 +46,10 @@ pub struct WorkerConfig {
     pub ahead_bytes_max: usize,
     /// How long an epoch that does not commit is tried again once the worker is to stop.
     pub drain: Duration,
+    /// Shards that a member without any of its own follows, so that it can take over at once; 0 for none.
+    pub followed: i32,
+    /// After how long without any record the watermark follows the clock; none for never.
+    pub idle: Option<Duration>,
 }
 
 /// What became of one record.
@@ -98,6 +104,26 @@ pub enum WorkerError {
     /// The bus failed.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// The state of a shard cannot be used.
+    #[error("{source}; `fusor state rebuild` makes it anew from the inputs that are kept")]
+    State {
+        /// Why.
+        source: RestoreError,
+    },
+    /// The state of a shard does not come to its end.
+    #[error(
+        "the state of shard {shard} cannot be read past offset {offset} for {} s: another program's transaction is \
+         open there, or the partition has no leader",
+        .after.as_secs()
+    )]
+    Stalled {
+        /// The shard.
+        shard: i32,
+        /// Where it stands.
+        offset: i64,
+        /// The bound.
+        after: Duration,
+    },
     /// An incident could not be written.
     #[error("incident {id} cannot be written as JSON")]
     Encode {
@@ -125,10 +151,9 @@ pub struct Worker<B> {
     view: Arc<IncidentView>,
     readiness: Arc<Readiness>,
     stop: Arc<AtomicBool>,
+    /// When something was last applied.
+    busy: Option<Timestamp>,
 }
-
-/// Shortest and longest wait between two tries of an epoch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 impl<B: Bus> Worker<B> {
     /// Creates a worker that has no shard yet; it ends at the next step's end once `stop` is set.
@@ -147,13 +172,19 @@ impl<B: Bus> Worker<B> {
             view,
             readiness,
             stop,
+            busy: None,
         }
     }
 
-    /// Returns whether the worker has a shard.
+    /// Returns whether the worker works on a shard.
     #[must_use]
     pub fn is_assigned(&self) -> bool {
-        !self.held.own.is_empty()
+        self.held.active().next().is_some()
+    }
+
+    /// Returns the shards it holds, followed ones included.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.held.all()
     }
 
     /// Steps until every input is closed and committed, or until it is to stop.
@@ -172,30 +203,16 @@ impl<B: Bus> Worker<B> {
     pub fn step(&mut self, observer: &mut dyn Observer) -> Result<Step, WorkerError> {
         self.readiness.beat();
         let started = Instant::now();
-        let Self {
-            bus, held, config, ..
-        } = self;
-        let held_back = |lane: Lane| {
-            let buffered = held.own.values().find_map(|shard| shard.buffered(lane));
-            let (records, bytes) = buffered.unwrap_or_default();
-            records >= config.ahead_records_max || bytes >= config.ahead_bytes_max
-        };
-        let polled = bus.poll(&config.epoch, &|lane| !held_back(lane))?;
-        for condition in Condition::ALL {
-            self.readiness.set(condition, polled.joined);
-        }
+        let polled = self.poll()?;
         self.follow(&polled)?;
+        self.take_over()?;
+        self.tell_readiness(polled.joined);
         self.take_in(polled.records);
-        let applied: Vec<Applied> = self
-            .held
-            .own
-            .values_mut()
-            .map(|shard| {
-                let epoch = &self.config.epoch;
-                shard.apply(epoch.records_max, epoch.bytes_max)
-            })
-            .collect();
-        if applied.iter().all(|applied| applied.fates.is_empty()) {
+        if !self.is_cleared()? {
+            return Ok(Step::Idle);
+        }
+        let applied = self.apply();
+        if applied.is_empty() {
             return Ok(if self.is_finished() {
                 Step::Finished
             } else {
@@ -203,6 +220,7 @@ impl<B: Bus> Worker<B> {
             });
         }
         let (epoch, incidents) = self.epoch(&applied)?;
+        failpoint::hit(Point::AfterApply);
         metrics::fuse_duration(started.elapsed());
         self.readiness.epoch_opened();
         let committed = self.commit(&epoch)?;
@@ -223,38 +241,31 @@ impl<B: Bus> Worker<B> {
         self.is_assigned()
             && self
                 .held
-                .own
-                .values()
+                .active()
                 .all(|shard| shard.is_drained() && shard.lanes().all(closed))
     }
 
-    /// Follows the group; returns whether state was forgotten on the way.
-    fn follow(&mut self, polled: &Polled) -> Result<bool, BusError> {
-        let config = &self.config;
-        let forgotten = self.held.follow(polled, |inputs| {
-            Shard::new(inputs, &config.decoder.sources, config.shard.clone())
-        });
-        if forgotten {
-            self.forget_view();
+    fn poll(&mut self) -> Result<Polled, WorkerError> {
+        let Self {
+            bus, held, config, ..
+        } = self;
+        let mut request = config.epoch;
+        if held.is_restoring() {
+            request.wait = Duration::ZERO;
         }
-        metrics::shards(self.held.own.len());
-        for change in &polled.changes {
-            if let Change::Assigned { shard, inputs } = change {
-                let next = |input: &Input| input.committed.map(|committed| committed.next);
-                let offsets: Vec<(Lane, Option<i64>)> = inputs
-                    .iter()
-                    .map(|input| (input.lane, next(input)))
-                    .collect();
-                self.bus.begin(*shard, &offsets)?;
-            }
-        }
-        Ok(forgotten)
+        let held_back = |lane: Lane| {
+            let buffered = held.active().find_map(|shard| shard.buffered(lane));
+            let (records, bytes) = buffered.unwrap_or_default();
+            records >= config.ahead_records_max || bytes >= config.ahead_bytes_max
+        };
+        Ok(bus.poll(&request, &|lane| !held_back(lane))?)
     }
 
-    /// Without a list of its incidents the view cannot forget one shard alone.
-    fn forget_view(&self) {
-        self.view.clear();
-        metrics::incidents_forgotten();
+    fn tell_readiness(&self, joined: bool) {
+        self.readiness.set(Condition::Assigned, joined);
+        self.readiness.set(Condition::Output, joined);
+        let restored = joined && !self.held.is_restoring() && self.held.is_following();
+        self.readiness.set(Condition::Restored, restored);
     }
 
     /// Decodes what was read and puts it where its turn is waited for.
@@ -262,16 +273,12 @@ impl<B: Bus> Worker<B> {
         let (lanes, records): (Vec<Lane>, Vec<Arc<Record>>) = records.into_iter().unzip();
         let decoded = self.config.decoder.decode_all(records);
         for (lane, decoded) in lanes.into_iter().zip(decoded) {
-            let shard = self
-                .held
-                .own
-                .values_mut()
-                .find(|shard| shard.buffered(lane).is_some());
-            if let Some(shard) = shard {
+            let mut shards = self.held.active_mut();
+            if let Some(shard) = shards.find(|shard| shard.buffered(lane).is_some()) {
                 shard.push(lane, decoded);
             }
         }
-        for shard in self.held.own.values_mut() {
+        for shard in self.held.active_mut() {
             let lanes: Vec<Lane> = shard.lanes().collect();
             for lane in lanes {
                 shard.set_at_end(lane, self.bus.reading(lane) != Reading::Behind);
@@ -279,96 +286,34 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    /// Puts together what the epoch writes: the incidents that changed, the dead letters, the offsets.
-    fn epoch(&self, applied: &[Applied]) -> Result<(Epoch, Vec<Arc<Incident>>), WorkerError> {
-        let mut epoch = Epoch::default();
-        let mut incidents = Vec::new();
-        for applied in applied {
-            for incident in applied.outputs.iter().flat_map(|output| &output.incidents) {
-                let record = self.config.publisher.record(incident).map_err(|source| {
-                    let id = incident.id.clone();
-                    WorkerError::Encode { id, source }
-                })?;
-                epoch.records.push(record);
-                incidents.push(Arc::clone(incident));
-            }
-            for fate in &applied.fates {
-                if let Content::Broken(broken) = &fate.decoded.content {
-                    let topic = &self.config.dead_letters;
-                    let letter = dead_letter(topic, &fate.decoded.record, broken);
-                    epoch.records.push(letter);
-                }
-            }
-            epoch.offsets.extend(applied.offsets.iter().cloned());
-        }
-        Ok((epoch, incidents))
-    }
-
-    /// Commits the epoch, trying the same one again for as long as nobody else can have written.
-    ///
-    /// Returns false when somebody has, or may have: the epoch is dropped with all state, and what is committed is
-    /// read from there.
-    fn commit(&mut self, epoch: &Epoch) -> Result<bool, WorkerError> {
-        let (mut wait, longest) = BACKOFF;
-        let mut stopping_since = None;
-        loop {
-            let Some(problem) = self.try_commit(epoch)? else {
-                self.held.commit();
-                return Ok(true);
+    /// Applies what can be applied, or lets time pass where there was nothing for long.
+    fn apply(&mut self) -> Vec<Applied> {
+        let (bounds, writer) = (self.config.epoch, self.bus.generation());
+        let shards = self.held.active_mut();
+        let applied = shards.map(|shard| shard.apply(bounds.records_max, bounds.bytes_max, writer));
+        let mut applied: Vec<Applied> = applied.filter(|applied| applied.epoch > 0).collect();
+        let Some(idle) = self.config.idle else {
+            return applied;
+        };
+        let now = self.bus.now();
+        let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        let since = self.busy.get_or_insert(now);
+        if !applied.is_empty() {
+            *since = now;
+        } else if now.millis() - since.millis() >= idle_ms {
+            let watermark = now.plus(-self.config.shard.settings.lateness_ms);
+            let bus = &self.bus;
+            let at_end = |shard: &&mut Shard| {
+                shard.is_drained()
+                    && shard
+                        .lanes()
+                        .all(|lane| bus.reading(lane) != Reading::Behind)
             };
-            if self.stopping() && self.held.is_waiting() {
-                // What is not ours there is nothing to drain of.
-                return Ok(false);
-            }
-            if self.stopping() {
-                let since = *stopping_since.get_or_insert_with(Instant::now);
-                let after = self.config.drain;
-                if since.elapsed() >= after {
-                    return Err(WorkerError::Drain { after, problem });
-                }
-            }
-            self.readiness.beat();
-            let polled = self.bus.keep_alive(wait)?;
-            if self.follow(&polled)? || self.held.is_torn() {
-                tracing::warn!("the shards went to another: dropping the state and joining again");
-                self.held = Held::default();
-                self.forget_view();
-                metrics::shards(0);
-                self.bus.rejoin()?;
-                return Ok(false);
-            }
-            wait = (wait * 2).min(longest);
+            let shards = self.held.active_mut().filter(at_end);
+            let passed = shards.map(|shard| shard.pass_time(watermark, writer));
+            applied.extend(passed.filter(|applied| applied.epoch > 0));
         }
-    }
-
-    /// Tries to commit once, and returns what kept it from being done.
-    fn try_commit(&mut self, epoch: &Epoch) -> Result<Option<String>, WorkerError> {
-        if self.held.is_waiting() {
-            return Ok(Some("the shards are being handed out".to_owned()));
-        }
-        if !self.held.is_pending() {
-            // Their offsets were read again and are those of this epoch: it was committed and only not heard of.
-            return Ok(None);
-        }
-        let started = Instant::now();
-        match self.bus.commit(epoch) {
-            Ok(_) => {
-                metrics::committed(started.elapsed());
-                Ok(None)
-            }
-            Err(CommitError::Aborted { problem }) => {
-                metrics::commit_failed(metrics::CommitFailure::Aborted);
-                tracing::warn!(problem, "an epoch was aborted and is tried again");
-                Ok(Some(problem))
-            }
-            Err(CommitError::Fenced { problem }) => {
-                metrics::commit_failed(metrics::CommitFailure::Fenced);
-                tracing::warn!(problem, "put out of the group: joining again");
-                self.held.lose_all();
-                self.bus.rejoin()?;
-                Ok(Some(problem))
-            }
-        }
+        applied
     }
 
     /// Makes a committed epoch visible to readers, counters and the observer.
@@ -398,10 +343,14 @@ impl<B: Bus> Worker<B> {
         for output in applied.iter().flat_map(|applied| &applied.outputs) {
             observer.outputs(&output.tenant, &output.outputs);
         }
-        for (shard, state) in &self.held.own {
-            metrics::watermark(*shard, state.watermark());
+        for applied in applied {
+            let shard = self
+                .held
+                .active()
+                .find(|shard| shard.number() == applied.shard);
+            metrics::watermark(applied.shard, shard.and_then(Shard::watermark));
         }
-        metrics::state(self.held.own.values().map(Shard::stats));
+        metrics::state(self.held.active().map(Shard::stats));
     }
 }
 

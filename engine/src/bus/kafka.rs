@@ -25,6 +25,7 @@ mod context;
 mod inputs;
 mod member;
 mod record;
+pub(crate) mod scan;
 mod states;
 pub(crate) mod properties;
 mod writer;

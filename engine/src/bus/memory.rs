@@ -98,6 +98,13 @@ impl Memory {
             .map_or_else(|_| Vec::new(), |log| log.records())
     }
 
+    /// Takes away everything a partition holds, as if its topic had been made anew.
+    pub fn truncate(&self, topic: &str, partition: i32) {
+        if let Ok(log) = self.lock().log(topic, partition) {
+            *log = Log::new(Keep::LastOfKey);
+        }
+    }
+
     /// Returns the group's committed offset of a partition.
     #[must_use]
     pub fn committed(&self, topic: &str, partition: i32) -> Option<i64> {

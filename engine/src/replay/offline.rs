@@ -63,6 +63,7 @@ impl Offline {
             },
             shard: ShardConfig {
                 settings: Arc::clone(&self.settings),
+                state: None,
                 tenants_max: TENANTS_MAX,
                 threads: self.threads,
             },
@@ -81,6 +82,8 @@ impl Offline {
             ahead_records_max: batch.saturating_mul(2),
             ahead_bytes_max: EPOCH_BYTES_MAX,
             drain: Duration::ZERO,
+            followed: 0,
+            idle: None,
         }
     }
 }

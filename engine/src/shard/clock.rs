@@ -29,17 +29,43 @@ pub(super) struct Mark {
 const BROADCAST_MS: i64 = 10 * 60_000;
 
 impl Clock {
-    pub(super) fn new(counts: Vec<bool>, lateness_ms: i64) -> Self {
-        let lane = |counts: bool| counts.then(Seen::default);
+    /// Makes the clock of lanes of which the latest event times are known, none for one that does not count.
+    pub(super) fn new(
+        seen: Vec<Option<Option<Timestamp>>>,
+        lateness_ms: i64,
+        watermark: Option<Timestamp>,
+    ) -> Self {
         Self {
-            lanes: counts.into_iter().map(lane).collect(),
+            lanes: seen.into_iter().map(|lane| lane.map(Seen)).collect(),
             lateness_ms,
-            watermark: None,
+            watermark,
         }
     }
 
     pub(super) fn watermark(&self) -> Option<Timestamp> {
         self.watermark
+    }
+
+    /// Returns the latest event time taken from a lane.
+    pub(super) fn seen(&self, lane: usize) -> Option<Timestamp> {
+        let Seen(time) = (*self.lanes.get(lane)?)?;
+        time
+    }
+
+    /// Moves the watermark without a record, where that tells every tenant something.
+    pub(super) fn pass(&mut self, watermark: Timestamp) -> Option<Mark> {
+        let part = |time: Timestamp| time.0.div_euclid(BROADCAST_MS);
+        if self
+            .watermark
+            .is_some_and(|before| part(watermark) <= part(before))
+        {
+            return None;
+        }
+        self.watermark = Some(watermark);
+        Some(Mark {
+            watermark: self.watermark,
+            broadcast: true,
+        })
     }
 
     /// Notes that a record of `lane` was taken and returns the time it is applied at.
@@ -106,7 +132,8 @@ mod tests {
     /// Pushes (lane, minute) in order, then takes everything and returns the watermark in minutes after each.
     fn check(counts: &[bool], pushes: &[(usize, i64)], expected: &[i64]) {
         let mut merge = Merge::new(counts.len());
-        let mut clock = Clock::new(counts.to_vec(), 60_000);
+        let lane = |counts: &bool| counts.then_some(None);
+        let mut clock = Clock::new(counts.iter().map(lane).collect(), 60_000, None);
         for (lane, minute) in pushes {
             merge.push(*lane, Some(Timestamp(minute * 60_000)), 1, decoded());
         }

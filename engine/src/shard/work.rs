@@ -1,21 +1,23 @@
 //! What the tenants of a shard do in one epoch, one tenant on one thread.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use correlators::{Fusion, Placement};
+use correlators::{Fusion, Output, Placement, RowKey};
 use schemas::alert::Alert;
 use schemas::binding::Binding;
 use schemas::time::Timestamp;
 
 use super::TenantOutput;
 
-/// One input of a tenant, in the order of application.
+/// One input of a tenant, in the order of application, with the number of its record in the epoch.
+#[derive(Clone, Copy)]
 pub(super) enum Job<'a> {
-    Time(Timestamp),
+    Time(usize, Timestamp),
     /// With its number among all alerts of the epoch.
-    Alert(usize, &'a Alert),
-    Binding(&'a Binding),
+    Alert(usize, usize, &'a Alert),
+    Binding(usize, &'a Binding),
 }
 
 /// What one tenant has to do in an epoch.
@@ -23,46 +25,73 @@ pub(super) struct Work<'a> {
     pub(super) number: usize,
     pub(super) fusion: &'a mut Fusion,
     pub(super) jobs: Vec<Job<'a>>,
+    /// Whether a panic is told, so that what was changed can be undone; else it goes on.
+    pub(super) catch: bool,
 }
 
+/// What one tenant did.
 pub(super) struct Done {
-    pub(super) number: usize,
     pub(super) placements: Vec<(usize, Placement)>,
     pub(super) output: TenantOutput,
+    /// The rows that changed, each with its bytes, or none where it is gone.
+    pub(super) rows: Vec<(RowKey, Option<Vec<u8>>)>,
 }
 
 impl Work<'_> {
-    fn run(self) -> Done {
+    /// Does the work, or returns the number of the record that made the core panic.
+    fn run(self) -> Result<Done, usize> {
         let fusion = self.fusion;
         let mut placements = Vec::new();
         let mut outputs = Vec::new();
         for job in self.jobs {
-            match job {
-                Job::Time(watermark) => fusion.handle_time(watermark),
-                Job::Alert(slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
-                Job::Binding(binding) => fusion.handle_binding(binding),
+            let mut step = || apply(fusion, job, &mut placements, &mut outputs);
+            if !self.catch {
+                step();
+            } else if catch_unwind(AssertUnwindSafe(step)).is_err() {
+                return Err(job.record());
             }
-            outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
         }
         let incidents = std::iter::from_fn(|| fusion.poll_incident());
         let incidents = incidents.map(Arc::new).collect();
-        Done {
-            number: self.number,
+        Ok(Done {
             placements,
             output: TenantOutput {
                 tenant: fusion.tenant().to_owned(),
                 outputs,
                 incidents,
             },
+            rows: fusion.changes(),
+        })
+    }
+}
+
+impl Job<'_> {
+    fn record(&self) -> usize {
+        match self {
+            Self::Time(number, _) | Self::Alert(number, ..) | Self::Binding(number, _) => *number,
         }
     }
+}
+
+fn apply(
+    fusion: &mut Fusion,
+    job: Job<'_>,
+    placements: &mut Vec<(usize, Placement)>,
+    outputs: &mut Vec<Output>,
+) {
+    match job {
+        Job::Time(_, watermark) => fusion.handle_time(watermark),
+        Job::Alert(_, slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
+        Job::Binding(_, binding) => fusion.handle_binding(binding),
+    }
+    outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
 }
 
 /// Below this many jobs a thread costs more than it saves.
 const JOBS_PER_THREAD_MIN: usize = 256;
 
 /// Runs every tenant's work, one tenant on one thread.
-pub(super) fn run_all(work: Vec<Work<'_>>, threads: usize) -> Vec<Done> {
+pub(super) fn run_all(work: Vec<Work<'_>>, threads: usize) -> Vec<Result<Done, usize>> {
     let jobs: usize = work.iter().map(|work| work.jobs.len()).sum();
     let threads = threads.min(work.len()).min(jobs / JOBS_PER_THREAD_MIN);
     if threads <= 1 {
@@ -80,7 +109,7 @@ pub(super) fn run_all(work: Vec<Work<'_>>, threads: usize) -> Vec<Done> {
         for worker in workers {
             match worker.join() {
                 Ok(part) => done.extend(part),
-                // State that a panic left half changed must not be committed: the process ends and the group replays.
+                // Not caught where nothing can be undone: the process ends.
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }

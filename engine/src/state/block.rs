@@ -14,6 +14,14 @@ pub struct Block {
     pub entries: Vec<Entry>,
 }
 
+impl Block {
+    /// Returns the partition that an entry points at.
+    #[must_use]
+    pub fn partition(&self, index: u32) -> Option<&(String, i32)> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+}
+
 /// One record, or time that passed without one.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Entry {
@@ -27,6 +35,17 @@ pub struct Entry {
     pub broadcast: bool,
     /// What became of it.
     pub fate: Fate,
+}
+
+impl Entry {
+    /// Returns the digests of its alerts; empty for any other record.
+    #[must_use]
+    pub fn digests(&self) -> &[Digest] {
+        match &self.fate {
+            Fate::Alerts(digests) => digests,
+            Fate::Binding(_) | Fate::DeadLetter(_) | Fate::Command { .. } | Fate::Time => &[],
+        }
+    }
 }
 
 /// What became of a record.

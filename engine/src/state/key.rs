@@ -13,6 +13,8 @@ pub enum Key {
     Meta,
     /// The starts since the shard last moved: `start`.
     Start,
+    /// Who works on the shard: `claim`. Whoever reads back its own has read all that was written before.
+    Claim,
     /// Part of the digests of an epoch's records: `block/<epoch>/<part>`.
     Block {
         /// The epoch.
@@ -60,6 +62,7 @@ impl fmt::Display for Key {
         match self {
             Self::Meta => f.write_str("meta"),
             Self::Start => f.write_str("start"),
+            Self::Claim => f.write_str("claim"),
             Self::Block { epoch, part } => write!(f, "block/{epoch:020}/{part}"),
             Self::Row { tenant, row } => write!(f, "row/{tenant}/{row}"),
             Self::Quarantine {
@@ -79,6 +82,7 @@ impl FromStr for Key {
         match kind {
             "meta" if rest.is_empty() => Ok(Self::Meta),
             "start" if rest.is_empty() => Ok(Self::Start),
+            "claim" if rest.is_empty() => Ok(Self::Claim),
             "block" => {
                 let (epoch, part) = rest.split_once('/').ok_or(StateError::Key)?;
                 Ok(Self::Block {

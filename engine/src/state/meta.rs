@@ -81,3 +81,10 @@ pub struct Suspect {
     /// How often it was tried, this time included.
     pub attempts: u32,
 }
+
+/// Who works on a shard, written before anything of it is read.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Claim {
+    /// Generation of the group.
+    pub generation: i64,
+}

@@ -83,6 +83,7 @@ fn keys_are_text_and_come_back() {
     let keys = [
         (Key::Meta, "meta"),
         (Key::Start, "start"),
+        (Key::Claim, "claim"),
         (block, "block/00000000000000000012/1"),
         (row("contoso", "episode/17"), "row/contoso/episode/17"),
         (

@@ -1,80 +1,117 @@
-//! The shards a worker has, and those it had a moment ago.
+//! The shards a worker holds: those it works on, those it is about to, and those it follows.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use crate::bus::{Change, Input, Polled};
+use schemas::time::Timestamp;
+
+use crate::bus::Input;
 use crate::shard::Shard;
 
-/// The shards of a worker. A member that the group has not heard of for too long, as in an outage, loses its shards and
-/// mostly gets them back: their state is set aside, and taken up again if nobody has written since.
+/// The shards of a worker. One that is lost is followed from there on, so that what comes back begins where it was.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Those it works on.
-    pub(super) own: BTreeMap<i32, Shard>,
-    lost: BTreeMap<i32, Shard>,
-    /// Since when the group answers and does not hand the lost ones back.
-    unanswered: Option<Instant>,
+    shards: BTreeMap<i32, (Shard, Phase)>,
 }
 
-/// How long a lost shard is waited for once the group answers: well above what handing out takes.
-const LOST_MAX: Duration = Duration::from_secs(10);
+/// What a worker does with a shard.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It is another's, or nobody's: its state is read as it is written.
+    Followed {
+        /// Everything there was has been read at least once.
+        caught_up: bool,
+    },
+    /// It was handed out, and that is to be written down before its state is read to the end.
+    Assigned {
+        /// Its inputs.
+        inputs: Vec<Input>,
+    },
+    /// Its state is read up to what this worker wrote there.
+    Restoring {
+        /// Its inputs.
+        inputs: Vec<Input>,
+        /// Offset of the claim.
+        until: i64,
+        /// When something last came.
+        moved: Timestamp,
+    },
+    /// It is worked on.
+    Active,
+}
 
 impl Held {
-    /// Follows the group, making a new state for a shard without one. Returns whether state was forgotten.
-    pub(super) fn follow(&mut self, polled: &Polled, new: impl Fn(&[Input]) -> Shard) -> bool {
-        let mut forgotten = false;
-        for change in &polled.changes {
-            match change {
-                Change::Assigned { shard, inputs } => {
-                    let lost = self.lost.remove(shard);
-                    let was_lost = lost.is_some();
-                    let kept = lost.and_then(|mut state| state.resume(inputs).then_some(state));
-                    let is_kept = kept.is_some();
-                    forgotten |= was_lost && !is_kept;
-                    tracing::info!(shard, inputs = inputs.len(), is_kept, "shard assigned");
-                    self.own.insert(*shard, kept.unwrap_or_else(|| new(inputs)));
-                }
-                Change::Revoked { shard } => {
-                    tracing::info!(shard, "shard revoked");
-                    let state = self.own.remove(shard);
-                    self.lost.extend(state.map(|state| (*shard, state)));
-                    self.unanswered = None;
-                }
-            }
-        }
-        if self.lost.is_empty() || !polled.joined {
-            self.unanswered = None;
-        } else if self.unanswered.get_or_insert_with(Instant::now).elapsed() > LOST_MAX {
-            self.lost.clear();
-            forgotten = true;
-        }
-        forgotten
+    pub(super) fn all(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.values().map(|(shard, _)| shard)
     }
 
-    /// Sets everything aside: the bus is about to join the group again.
-    pub(super) fn lose_all(&mut self) {
-        self.lost.append(&mut self.own);
-        self.unanswered = None;
+    pub(super) fn active(&self) -> impl Iterator<Item = &Shard> {
+        self.all().filter(|shard| shard.is_active())
     }
 
-    /// Notes that everything applied was committed.
-    pub(super) fn commit(&mut self) {
-        self.own.values_mut().for_each(Shard::commit);
+    pub(super) fn active_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
+        let shards = self.shards.values_mut().map(|(shard, _)| shard);
+        shards.filter(|shard| shard.is_active())
     }
 
-    /// Returns whether a shard that is worked on has something to commit.
-    pub(super) fn is_pending(&self) -> bool {
-        self.own.values().any(Shard::is_pending)
+    /// Returns whether a shard that was handed out cannot be worked on yet.
+    pub(super) fn is_restoring(&self) -> bool {
+        let restoring = |phase: &Phase| match phase {
+            Phase::Assigned { .. } | Phase::Restoring { .. } => true,
+            Phase::Followed { .. } | Phase::Active => false,
+        };
+        self.shards.values().any(|(_, phase)| restoring(phase))
     }
 
-    /// Returns whether a shard that is to be committed is not there at the moment.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.lost.values().any(Shard::is_pending)
+    /// Returns whether every followed shard was read to its end once.
+    pub(super) fn is_following(&self) -> bool {
+        let caught_up = |phase: &Phase| match phase {
+            Phase::Followed { caught_up } => *caught_up,
+            Phase::Assigned { .. } | Phase::Restoring { .. } | Phase::Active => true,
+        };
+        self.shards.values().all(|(_, phase)| caught_up(phase))
     }
 
-    /// Returns whether an epoch can no longer be committed whole: one of its shards is there and one is not.
-    pub(super) fn is_torn(&self) -> bool {
-        self.is_pending() && self.is_waiting()
+    /// Returns whether this worker was handed a shard.
+    pub(super) fn owns_some(&self) -> bool {
+        let owned = |phase: &Phase| !matches!(phase, Phase::Followed { .. });
+        self.shards.values().any(|(_, phase)| owned(phase))
+    }
+
+    pub(super) fn numbers(&self) -> Vec<i32> {
+        self.shards.keys().copied().collect()
+    }
+
+    pub(super) fn get_mut(&mut self, number: i32) -> Option<&mut (Shard, Phase)> {
+        self.shards.get_mut(&number)
+    }
+
+    pub(super) fn get_or_insert(
+        &mut self,
+        number: i32,
+        new: impl FnOnce() -> Shard,
+    ) -> &mut (Shard, Phase) {
+        let entry = self.shards.entry(number);
+        entry.or_insert_with(|| (new(), Phase::Followed { caught_up: false }))
+    }
+
+    pub(super) fn remove(&mut self, number: i32) {
+        self.shards.remove(&number);
+    }
+
+    /// Ends the work on a shard and follows it from here on; returns whether it was worked on.
+    pub(super) fn lose(&mut self, number: i32) -> bool {
+        let Some((shard, phase)) = self.shards.get_mut(&number) else {
+            return false;
+        };
+        let was_active = shard.is_active();
+        shard.deactivate();
+        *phase = Phase::Followed { caught_up: false };
+        was_active
+    }
+
+    /// Lets go of what is only followed.
+    pub(super) fn forget_followed(&mut self) {
+        self.shards
+            .retain(|_, (_, phase)| !matches!(phase, Phase::Followed { .. }));
     }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use schemas::decode::Limits;
 
 use super::*;
-use crate::bus::NewRecord;
 use crate::bus::memory::{Keep, Memory, MemoryBus};
+use crate::bus::{CommitError, NewRecord};
 use crate::source::{Source, Sources};
 
 const INPUTS: [&str; 2] = ["leases.a", "leases.b"];
@@ -20,6 +20,7 @@ fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
         },
         shard: ShardConfig {
             settings: Arc::default(),
+            state: Some("state".into()),
             tenants_max: 3,
             threads: 2,
         },
@@ -38,6 +39,8 @@ fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
         ahead_records_max,
         ahead_bytes_max: 1 << 20,
         drain: Duration::ZERO,
+        followed: 1,
+        idle: None,
     }
 }
 
@@ -54,6 +57,7 @@ fn memory(values: &[(usize, &str)]) -> Memory {
     }
     memory.create_topic("incidents", 1, Keep::All);
     memory.create_topic("dead", 1, Keep::All);
+    memory.create_topic("state", 1, Keep::LastOfKey);
     for (topic, value) in values {
         memory.produce(new_record(*topic, value)).unwrap();
     }
@@ -78,7 +82,7 @@ fn close(memory: &Memory) {
 }
 
 fn worker(memory: &Memory, config: WorkerConfig) -> Worker<MemoryBus> {
-    let bus = MemoryBus::join(memory, &INPUTS.map(Arc::from), 1);
+    let bus = MemoryBus::join(memory, &INPUTS.map(Arc::from), 1).with_state("state");
     let stop = Arc::default();
     Worker::new(bus, config, Arc::default(), Arc::default(), stop)
 }
@@ -103,6 +107,38 @@ fn run(memory: &Memory, config: WorkerConfig) -> Vec<String> {
     let mut log = Log::default();
     worker(memory, config).run(&mut log).unwrap();
     log.0
+}
+
+/// Transactions that it takes to begin with a shard: the claim, and the note of the start.
+const BEGINNING: u64 = 2;
+/// More steps than any of these tests takes.
+const STEPS_MAX: usize = 1_000;
+
+/// Makes a worker that has its shard and has applied nothing yet.
+fn begun(memory: &Memory, config: WorkerConfig) -> Worker<MemoryBus> {
+    let mut worker = worker(memory, config);
+    for _ in 0..STEPS_MAX {
+        worker.step(&mut NoObserver).unwrap();
+        if worker.is_assigned() {
+            assert_eq!(memory.transactions(), BEGINNING);
+            return worker;
+        }
+    }
+    panic!("no shard in {STEPS_MAX} steps");
+}
+
+/// Steps until `done` of the observer, or the end.
+fn step_until<O: Observer>(
+    worker: &mut Worker<MemoryBus>,
+    observer: &mut O,
+    done: impl Fn(&O) -> bool,
+) {
+    for _ in 0..STEPS_MAX {
+        if done(observer) || worker.step(observer).unwrap() == Step::Finished {
+            return;
+        }
+    }
+    panic!("no end in {STEPS_MAX} steps");
 }
 
 const ORDERED: [&str; 6] = [
@@ -166,7 +202,7 @@ fn what_waited_long_is_not_one_giant_transaction() {
 fn refused_records_are_dead_letters_in_the_same_transaction() {
     let memory = two_topics();
     run(&memory, config(5_000, 5_000));
-    assert_eq!(memory.transactions(), 1);
+    assert_eq!(memory.transactions(), BEGINNING + 1);
     let letters = memory.read("dead", 0);
     let values: Vec<&[u8]> = letters
         .iter()
@@ -186,9 +222,12 @@ fn refused_records_are_dead_letters_in_the_same_transaction() {
 fn an_aborted_epoch_is_tried_again_and_written_once() {
     let memory = two_topics();
     let problem = || "the coordinator moved".to_owned();
+    let mut worker = begun(&memory, config(5_000, 5_000));
     memory.fail_commits((0..3).map(|_| CommitError::Aborted { problem: problem() }));
-    assert_eq!(run(&memory, config(5_000, 5_000)), ORDERED);
-    assert_eq!(memory.transactions(), 1);
+    let mut log = Log::default();
+    worker.run(&mut log).unwrap();
+    assert_eq!(log.0, ORDERED);
+    assert_eq!(memory.transactions(), BEGINNING + 1);
     assert_eq!(memory.read("dead", 0).len(), 2);
 }
 
@@ -208,57 +247,84 @@ fn two_epochs_of_one_alert() -> (Memory, WorkerConfig) {
 }
 
 #[test]
-fn a_member_that_was_put_out_keeps_its_state_if_nobody_wrote_since() {
+fn a_member_that_was_put_out_goes_on_from_the_state() {
     let (memory, config) = two_epochs_of_one_alert();
     let mut seen = Placements::default();
     let mut worker = worker(&memory, config);
-    while worker.step(&mut seen).unwrap() != Step::Finished {
-        if memory.transactions() == 1 && seen.alerts.len() == 1 {
-            memory.fail_commits([fenced()]);
-            seen.tenants.clear();
-        }
-    }
+    step_until(&mut worker, &mut seen, |seen| seen.alerts.len() == 1);
+    memory.fail_commits([fenced()]);
+    step_until(&mut worker, &mut seen, |_| false);
     assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
-    assert_eq!(memory.transactions(), 2);
+    assert_eq!(memory.transactions(), 2 * (BEGINNING + 1));
 }
 
 #[test]
-fn a_member_that_lost_its_shard_between_epochs_keeps_its_state_if_nobody_wrote_since() {
+fn a_member_that_lost_its_shard_between_epochs_goes_on_from_the_state() {
     let (memory, config) = two_epochs_of_one_alert();
     let mut seen = Placements::default();
     let mut worker = worker(&memory, config);
-    let mut moved = false;
-    while worker.step(&mut seen).unwrap() != Step::Finished {
-        if !moved && seen.alerts.len() == 1 {
-            memory.rebalance();
-            moved = true;
-        }
-    }
+    step_until(&mut worker, &mut seen, |seen| seen.alerts.len() == 1);
+    memory.rebalance();
+    step_until(&mut worker, &mut seen, |_| false);
     assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
 }
 
 #[test]
-fn a_member_that_was_put_out_drops_its_state_if_another_wrote() {
+fn a_member_that_gets_its_shard_back_takes_up_what_another_wrote() {
     let (memory, config) = two_epochs_of_one_alert();
     let mut seen = Placements::default();
     let mut first = worker(&memory, config.clone());
-    while seen.alerts.is_empty() {
-        first.step(&mut seen).unwrap();
-    }
+    step_until(&mut first, &mut seen, |seen| seen.alerts.len() == 1);
     worker(&memory, config).run(&mut NoObserver).unwrap();
     memory.rebalance();
     memory.produce(new_record(0, &alert("1", "x", 1))).unwrap();
-    first.run(&mut seen).unwrap();
-    assert_eq!(seen.alerts, ["x/1 placed", "x/1 placed"]);
+    step_until(&mut first, &mut seen, |_| false);
+    assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
+    let counts = first.shards().next().unwrap().meta().counts;
+    assert_eq!(
+        (counts.records, counts.placed, counts.duplicates),
+        (3, 1, 2)
+    );
+}
+
+#[test]
+fn another_process_goes_on_where_the_last_one_ended() {
+    let (memory, config) = two_epochs_of_one_alert();
+    let mut seen = Placements::default();
+    let mut first = worker(&memory, config.clone());
+    step_until(&mut first, &mut seen, |seen| seen.alerts.len() == 1);
+    drop(first);
+    memory.rebalance();
+    let mut second = worker(&memory, config);
+    step_until(&mut second, &mut seen, |_| false);
+    assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);
+    assert_eq!(second.shards().next().unwrap().meta().epoch, 2);
+}
+
+#[test]
+fn a_state_topic_that_was_made_anew_is_refused() {
+    let (memory, config) = two_epochs_of_one_alert();
+    worker(&memory, config.clone())
+        .run(&mut NoObserver)
+        .unwrap();
+    memory.truncate("state", 0);
+    let error = worker(&memory, config).run(&mut NoObserver).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("cut or made anew") && text.contains("fusor state rebuild"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_commit_that_was_not_heard_of_is_not_written_twice() {
     let memory = two_topics();
+    let mut worker = begun(&memory, config(5_000, 5_000));
     memory.lose_answer();
-    assert_eq!(run(&memory, config(5_000, 5_000)), ORDERED);
-    assert_eq!(memory.transactions(), 1);
+    worker.run(&mut NoObserver).unwrap();
     assert_eq!(memory.read("dead", 0).len(), 2);
+    let meta = worker.shards().next().unwrap().meta().clone();
+    assert_eq!((meta.epoch, meta.counts.records), (1, 6));
 }
 
 #[test]
@@ -268,7 +334,7 @@ fn a_rebalance_loses_and_doubles_nothing() {
     let mut worker = worker(&memory, config(2, 5_000));
     let mut rebalances = 0;
     while worker.step(&mut log).unwrap() != Step::Finished {
-        if memory.transactions() == 1 && rebalances == 0 {
+        if memory.transactions() == BEGINNING + 1 && rebalances == 0 {
             memory.rebalance();
             rebalances += 1;
         }
@@ -293,9 +359,7 @@ fn a_partition_read_to_its_end_is_not_waited_for() {
     let memory = memory(&[(0, &lease("x", 1))]);
     let mut log = Log::default();
     let mut worker = worker(&memory, config(5_000, 5_000));
-    while log.0.is_empty() {
-        worker.step(&mut log).unwrap();
-    }
+    step_until(&mut worker, &mut log, |log| !log.0.is_empty());
     assert_eq!(log.0, ["a0 binding"]);
     assert_eq!(worker.step(&mut log).unwrap(), Step::Idle);
 }
@@ -400,17 +464,13 @@ fn the_alerts_of_one_record_stay_together_whatever_their_tenants() {
 fn an_epoch_that_never_commits_ends_the_drain_with_an_error() {
     let memory = two_topics();
     let problem = "no broker".to_owned();
+    let mut worker = begun(&memory, config(5_000, 5_000));
     memory.fail_commits((0..9).map(|_| CommitError::Aborted {
         problem: problem.clone(),
     }));
-    let mut worker = worker(&memory, config(5_000, 5_000));
     worker.stop.store(true, Ordering::Relaxed);
-    let error = loop {
-        match worker.step(&mut NoObserver) {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let mut steps = (0..STEPS_MAX).map(|_| worker.step(&mut NoObserver));
+    let error = steps.find_map(Result::err).unwrap();
     assert!(matches!(error, WorkerError::Drain { .. }), "{error}");
-    assert_eq!(memory.transactions(), 0);
+    assert_eq!(memory.transactions(), BEGINNING);
 }

@@ -1,0 +1,84 @@
+//! Records applied again in the order that was recorded, outside of any epoch.
+
+use correlators::Placement;
+use schemas::time::Timestamp;
+
+use super::clock::Mark;
+use super::{Fate, Shard};
+use crate::decode::{Broken, Content, Decoded, Stage};
+use crate::state::{self, Block, Placed};
+
+impl Shard {
+    /// Applies the records of a block as it says, and returns where something else came of one.
+    pub fn apply_again(&mut self, epoch: u64, block: &Block, records: Vec<Decoded>) -> Vec<String> {
+        let mut records = records.into_iter().peekable();
+        let mut findings = Vec::new();
+        for entry in &block.entries {
+            let mark = Mark {
+                watermark: entry.watermark.map(Timestamp),
+                broadcast: entry.broadcast,
+            };
+            let is_next = |decoded: &Decoded| {
+                entry.partition.is_some() && decoded.record.offset == entry.offset
+            };
+            let mut fates: Vec<Fate> = records
+                .next_if(is_next)
+                .map(|decoded| Fate {
+                    decoded,
+                    placements: Vec::new(),
+                })
+                .into_iter()
+                .collect();
+            for fate in &mut fates {
+                refuse_again(fate, &entry.fate);
+                self.tenants.admit_all(&mut fate.decoded, &self.config);
+            }
+            let done = self.tenants.correlate(&mut fates, &[mark], &self.config);
+            if done.is_err() {
+                findings.push(format!(
+                    "epoch {epoch}: the core panicked at offset {}",
+                    entry.offset
+                ));
+                self.tenants.undo();
+                continue;
+            }
+            self.tenants.commit();
+            let same = fates.first().is_none_or(|fate| is_same(fate, entry));
+            if !same {
+                let of = entry.partition.and_then(|at| block.partition(at));
+                let of = of.map_or_else(String::new, |(topic, number)| format!("{topic}/{number}"));
+                findings.push(format!(
+                    "epoch {epoch}: something else came of offset {} of {of}",
+                    entry.offset
+                ));
+            }
+        }
+        findings
+    }
+}
+
+/// What was refused after decoding is refused again: why is not in the record.
+fn refuse_again(fate: &mut Fate, recorded: &state::Fate) {
+    if let state::Fate::DeadLetter(_) = recorded {
+        fate.decoded.content = Content::Broken(Broken {
+            reason: "refused_before",
+            stage: Stage::Correlate,
+            message: String::new(),
+        });
+    }
+}
+
+fn is_same(fate: &Fate, entry: &state::Entry) -> bool {
+    let digests = entry.digests();
+    let same = |(digest, placement): (&state::Digest, &Placement)| {
+        let (episode, placed) = match *placement {
+            Placement::Placed { episode, late } => {
+                (episode, if late { Placed::Late } else { Placed::New })
+            }
+            Placement::Duplicate { episode } => (episode, Placed::Duplicate),
+            Placement::Updated { episode } => (episode, Placed::Update),
+        };
+        digest.episode == episode && digest.placed == placed
+    };
+    digests.len() == fate.placements.len() && digests.iter().zip(&fate.placements).all(same)
+}
