@@ -22,6 +22,7 @@ mod explain;
 pub mod output;
 mod replay;
 mod run;
+mod state;
 mod topics;
 
 pub use exit::{Exit, Failure};
@@ -73,6 +74,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
         | Verb::Check(_)
         | Verb::Config(_)
         | Verb::Topics(_)
+        | Verb::State(_)
         | Verb::Completions(_) => "warn",
     };
     let filter = global.log_level.as_deref().unwrap_or(usual);
@@ -90,6 +92,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
         Verb::Check(args) => check::check(args, output),
         Verb::Config(verb) => config::config(verb, output),
         Verb::Topics(verb) => topics::topics(verb, output),
+        Verb::State(verb) => state::state(verb, output),
         Verb::Completions(args) => completions::completions(args, output),
     }
 }

@@ -15,6 +15,7 @@ pub mod worker;
 pub mod shard;
 pub mod state;
 pub mod audit;
+pub mod rebuild;
 pub mod publish;
 pub mod dead_letter;
 pub mod view;

@@ -14,8 +14,8 @@ use rdkafka::error::KafkaError;
 use schemas::time::Timestamp;
 
 use super::{
-    Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, Partition, Polled, Reading,
-    Request, StateRead, Written, inputs_of,
+    Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, NewRecord, Partition,
+    Polled, Reading, Request, StateRead, Written, inputs_of,
 };
 use crate::config::Config;
 use crate::failpoint::{self, Point};
@@ -241,7 +241,7 @@ impl Bus for KafkaBus {
         let Some((_, writer)) = clients.writer.as_mut() else {
             return Err(fenced("the member has no shard"));
         };
-        match writer.commit(epoch, &fence) {
+        match writer.commit(epoch, Some(&fence)) {
             Ok(written) => Ok(written),
             Err(Attempt::Failed(error)) => Err(error),
             Err(Attempt::InDoubt(problem)) => {
@@ -312,6 +312,32 @@ impl Bus for KafkaBus {
             .as_ref()
             .map_or(-1, |clients| clients.member.generation().into())
     }
+}
+
+/// Writes records in a transaction of a shard's own producer, outside of any group.
+///
+/// # Errors
+/// When they are not known to be written: doing it again is safe.
+pub(crate) fn write_alone(
+    config: &Config,
+    shard: i32,
+    records: Vec<NewRecord>,
+    readiness: Arc<Readiness>,
+) -> Result<(), BusError> {
+    let id = format!("{}-{shard}", config.group.as_str());
+    let mut writer = Writer::new(config, &id, readiness)?;
+    let epoch = Epoch {
+        records,
+        offsets: Vec::new(),
+    };
+    let written = writer.commit(&epoch, None);
+    written.map(drop).map_err(|attempt| BusError::Client {
+        action: "write the state",
+        problem: match attempt {
+            Attempt::Failed(error) => error.to_string(),
+            Attempt::InDoubt(problem) => problem,
+        },
+    })
 }
 
 fn client(action: &'static str, error: &KafkaError) -> BusError {

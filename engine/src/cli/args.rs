@@ -119,6 +119,9 @@ pub enum Verb {
     /// Plan or create the topics the configuration names
     #[command(subcommand, after_help = examples(&["fusor topics plan -c fusor.yaml", "fusor topics create -c fusor.yaml"]))]
     Topics(TopicsVerb),
+    /// Look at the state of the shards in Kafka, prove it, or make it anew
+    #[command(subcommand, after_help = examples(&["fusor state show -c fusor.yaml", "fusor state verify -c fusor.yaml"]))]
+    State(StateVerb),
     /// Print a completion script for a shell
     #[command(after_help = examples(&["fusor completions bash > fusor.bash", "fusor completions zsh > _fusor"]))]
     Completions(CompletionsArgs),
@@ -289,6 +292,51 @@ pub struct TopicsArgs {
     /// Form of the list [default: a table on a terminal, else ndjson]
     #[arg(long, short, value_name = "FORMAT")]
     pub output: Option<OutputFormat>,
+}
+
+/// `state`
+#[derive(Clone, Debug, Subcommand)]
+pub enum StateVerb {
+    /// Say how far each shard has come and what it holds
+    #[command(after_help = examples(&["fusor state show -c fusor.yaml", "fusor state show -c fusor.yaml -o json"]))]
+    Show(StateArgs),
+    /// Restore each shard as a standby would and compare it with the offsets of the group; 1 where something does not fit
+    #[command(after_help = examples(&["fusor state verify -c fusor.yaml"]))]
+    Verify(StateArgs),
+    /// Apply the inputs again in the recorded order and compare what comes of it with the state; 1 where it differs
+    #[command(after_help = examples(&["fusor state replay -c fusor.yaml"]))]
+    Replay(StateArgs),
+    /// Forget the state and begin again with the inputs that are kept, as the next generation; the engines must be stopped
+    #[command(after_help = examples(&["fusor state rebuild -c fusor.yaml --yes"]))]
+    Rebuild(RebuildArgs),
+}
+
+/// `state show`, `state verify`, `state replay`
+#[derive(Args, Clone, Debug)]
+pub struct StateArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Only this shard
+    #[arg(long, value_name = "NUMBER")]
+    pub shard: Option<i32>,
+    /// Form of the list [default: a table on a terminal, else ndjson]
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+}
+
+/// `state rebuild`
+#[derive(Args, Clone, Debug)]
+pub struct RebuildArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Only this shard
+    #[arg(long, value_name = "NUMBER")]
+    pub shard: Option<i32>,
+    /// Do it: without this nothing is written
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `completions`

@@ -84,7 +84,8 @@ impl Shard {
     #[must_use]
     pub fn torn(&self, inputs: &[Input]) -> Vec<Torn> {
         let torn = inputs.iter().filter_map(|input| {
-            let state = self.position(input).and_then(|position| position.next);
+            // What a state does not know of, it was not part of.
+            let state = self.position(input)?.next;
             let group = input.committed.map(|committed| committed.next);
             // Kafka forgets the offsets of a group that is away for long, and what nobody of us wrote is none of ours.
             let ours = input

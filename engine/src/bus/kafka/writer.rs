@@ -80,11 +80,11 @@ impl Writer {
         self.spent
     }
 
-    /// Writes one epoch; after a failure nothing of it is visible, unless the end is in doubt.
+    /// Writes one epoch, its offsets only where there is a fence for them; after a failure nothing of it is visible, unless the end is in doubt.
     pub(super) fn commit(
         &mut self,
         epoch: &Epoch,
-        fence: &ConsumerGroupMetadata,
+        fence: Option<&ConsumerGroupMetadata>,
     ) -> Result<Written, Attempt> {
         let started = Instant::now();
         self.producer.context().take_written();
@@ -93,7 +93,11 @@ impl Writer {
         result.map(|()| self.producer.context().take_written())
     }
 
-    fn try_commit(&mut self, epoch: &Epoch, fence: &ConsumerGroupMetadata) -> Result<(), Attempt> {
+    fn try_commit(
+        &mut self,
+        epoch: &Epoch,
+        fence: Option<&ConsumerGroupMetadata>,
+    ) -> Result<(), Attempt> {
         self.asked = false;
         failpoint::hit(Point::BeforeBegin);
         if let Err(error) = self.producer.begin_transaction() {
@@ -106,7 +110,9 @@ impl Writer {
         }
         failpoint::hit(Point::AfterProduce);
         let deadline = Instant::now() + COMMIT;
-        if !epoch.offsets.is_empty() {
+        if let Some(fence) = fence
+            && !epoch.offsets.is_empty()
+        {
             self.send_offsets(epoch, fence, deadline)?;
         }
         if !self.drain() {

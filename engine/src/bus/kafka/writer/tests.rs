@@ -39,7 +39,7 @@ fn check(request: RDKafkaApiKey, errors: &[RDKafkaRespErr]) -> (&'static str, bo
         }],
     };
     cluster.request_errors(request, errors);
-    let ended = match writer.commit(&epoch, &group.group_metadata().unwrap()) {
+    let ended = match writer.commit(&epoch, group.group_metadata().as_ref()) {
         Ok(_) => "committed",
         Err(Attempt::Failed(CommitError::Aborted { .. })) => "aborted",
         Err(Attempt::Failed(CommitError::Fenced { .. })) => "fenced",
