@@ -347,3 +347,6 @@ impl Shard {
         self.write(fates, marks, done, writer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,12 +73,22 @@ impl Job<'_> {
     }
 }
 
+/// Title of an alert that makes the core panic, in tests.
+#[cfg(test)]
+pub(super) const PANICS: &str = "an alert that makes the core panic";
+
 fn apply(
     fusion: &mut Fusion,
     job: Job<'_>,
     placements: &mut Vec<(usize, Placement)>,
     outputs: &mut Vec<Output>,
 ) {
+    #[cfg(test)]
+    if let Job::Alert(_, _, alert) = job
+        && alert.title == PANICS
+    {
+        panic!("as a test wants it");
+    }
     match job {
         Job::Time(_, watermark) => fusion.handle_time(watermark),
         Job::Alert(_, slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
