@@ -275,8 +275,8 @@ fn a_member_that_gets_its_shard_back_takes_up_what_another_wrote() {
     let mut seen = Placements::default();
     let mut first = worker(&memory, config.clone());
     step_until(&mut first, &mut seen, |seen| seen.alerts.len() == 1);
-    worker(&memory, config).run(&mut NoObserver).unwrap();
     memory.rebalance();
+    worker(&memory, config).run(&mut NoObserver).unwrap();
     memory.produce(new_record(0, &alert("1", "x", 1))).unwrap();
     step_until(&mut first, &mut seen, |_| false);
     assert_eq!(seen.alerts, ["x/1 placed", "x/1 duplicate"]);

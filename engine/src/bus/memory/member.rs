@@ -1,59 +1,83 @@
-//! A member of the group on the bus in memory.
+//! A member of the group on the bus in memory: what it reads, and how it follows the group.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use schemas::time::Timestamp;
 
-use super::log::Next;
-use super::{Cluster, Memory};
+use super::client::Client;
+use super::group::Served;
+use super::reading::Position;
+use super::{Cluster, Crash, Fault, MemberId, Memory, Mistake, Plan, Point};
 use crate::bus::{
-    Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, Moved, Partition, Polled,
-    Reading, Record, Request, StateRead, Written, inputs_of,
+    Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, Partition, Polled, Reading,
+    Request, StateRead, Written, inputs_of,
 };
 
-/// One member of the group on a [`Memory`].
+/// One member of the group on a [`Memory`]; dropped, it leaves the group.
 pub struct MemoryBus {
-    memory: Memory,
+    pub(super) memory: Memory,
     inputs: Vec<Arc<str>>,
-    state: Option<Arc<str>>,
+    pub(super) state: Option<Arc<str>>,
     shards: i32,
-    generation: Option<u64>,
-    lanes: BTreeMap<Lane, Position>,
+    pub(super) plan: Option<Arc<dyn Plan>>,
+    pub(super) mistake: Option<Mistake>,
+    pub(super) member: MemberId,
+    /// The generation its client last heard of, below 0 for none.
+    pub(super) generation: i64,
+    pub(super) lanes: BTreeMap<Lane, Position>,
     next_lane: u32,
-}
-
-#[derive(Debug)]
-struct Position {
-    partition: Partition,
-    offset: i64,
-    reading: Reading,
-    /// Where to read from was told.
-    begun: bool,
+    pub(super) owned: BTreeMap<i32, Vec<Lane>>,
+    pub(super) client: Client,
 }
 
 impl fmt::Debug for MemoryBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryBus")
+            .field("member", &self.member)
+            .field("generation", &self.generation)
             .field("lanes", &self.lanes)
             .finish_non_exhaustive()
     }
 }
 
+impl Drop for MemoryBus {
+    fn drop(&mut self) {
+        let mut cluster = self.memory.lock();
+        let now = cluster.now();
+        cluster.group.leave(self.member, now);
+    }
+}
+
+/// Between two tries of what is not settled yet.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long committed offsets are asked for: a dead predecessor's transaction may have to run out first.
+const COMMITTED_TRIES: usize = 600;
+
 impl MemoryBus {
     /// Joins the group that reads `inputs`, split over `shards`.
     #[must_use]
     pub fn join(memory: &Memory, inputs: &[Arc<str>], shards: i32) -> Self {
+        let mut cluster = memory.lock();
+        let now = cluster.now();
+        let member = cluster.group.join(shards, now);
+        drop(cluster);
         Self {
             memory: memory.clone(),
             inputs: inputs.to_vec(),
             state: None,
             shards,
-            generation: None,
+            plan: None,
+            mistake: None,
+            member,
+            generation: -1,
             lanes: BTreeMap::new(),
             next_lane: 0,
+            owned: BTreeMap::new(),
+            client: Client::default(),
         }
     }
 
@@ -64,86 +88,140 @@ impl MemoryBus {
         self
     }
 
-    /// Takes part in a new generation of the group, if there is one: every shard is taken away and handed out again.
-    fn serve_group(&mut self, cluster: &Cluster) -> Result<Vec<Change>, BusError> {
-        if self.generation == Some(cluster.generation) {
-            return Ok(Vec::new());
+    /// Lets a plan decide what befalls this member.
+    #[must_use]
+    pub fn with_plan(mut self, plan: Arc<dyn Plan>) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// Lets this member make a mistake, to see that it is noticed.
+    #[must_use]
+    pub fn with_mistake(mut self, mistake: Option<Mistake>) -> Self {
+        self.mistake = mistake;
+        self
+    }
+
+    /// Returns which member of the group this is; another after [`Bus::rejoin`] and after a lost session.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// Asks the plan what befalls the request at this point. The broker is not locked: the plan may use it.
+    pub(super) fn fault(&self, point: Point) -> Option<Fault> {
+        let fault = self.plan.as_ref()?.at(self.member, point)?;
+        if fault == Fault::Crash {
+            self.memory.kill(self.member);
+            resume_unwind(Box::new(Crash));
         }
-        let mut changes = Vec::new();
-        if self.generation.is_some() {
-            changes.extend((0..self.shards).map(|shard| Change::Revoked { shard }));
+        Some(fault)
+    }
+
+    /// Takes part in the group: gives back what is taken away, and takes what is handed out.
+    fn serve_group(&mut self) -> Result<Vec<Change>, BusError> {
+        let mut cluster = self.memory.lock();
+        let now = cluster.now();
+        let served = cluster.group.serve(self.member, now);
+        let Some(served) = served else {
+            // The session was lost: everything is gone, and the client joins again by itself.
+            self.member = cluster.group.join(self.shards, now);
+            self.generation = -1;
+            drop(cluster);
+            let lost: Vec<i32> = self.owned.keys().copied().collect();
+            let changes = self.revoke(lost);
+            self.name_producer();
+            return Ok(changes);
+        };
+        drop(cluster);
+        self.generation = served.generation;
+        let Served {
+            revoked, assigned, ..
+        } = served;
+        let mut changes = self.revoke(revoked);
+        for shard in &assigned {
+            self.owned.insert(*shard, Vec::new());
         }
-        self.lanes.clear();
-        let topics: Vec<(Arc<str>, i32)> = self
-            .inputs
-            .iter()
-            .map(|topic| {
-                let count = cluster.topics.get(topic).map_or(0, Vec::len);
-                (Arc::clone(topic), i32::try_from(count).unwrap_or(i32::MAX))
-            })
-            .collect();
-        for shard in 0..self.shards {
-            let mut inputs = Vec::new();
-            for partition in inputs_of(shard, self.shards, &topics)? {
-                let lane = Lane(self.next_lane);
-                self.next_lane += 1;
-                let committed = cluster.committed.get(&partition).copied();
-                let position = Position {
-                    offset: 0,
-                    partition: partition.clone(),
-                    reading: Reading::Behind,
-                    begun: false,
-                };
-                self.lanes.insert(lane, position);
-                inputs.push(Input {
-                    lane,
-                    partition,
-                    committed,
-                });
-            }
-            changes.push(Change::Assigned { shard, inputs });
+        if !changes.is_empty() || !assigned.is_empty() {
+            // Before anything is read: it ends what the shard's last owner left open.
+            self.name_producer();
         }
-        self.generation = Some(cluster.generation);
+        for shard in assigned {
+            changes.push(self.assign(shard)?);
+        }
         Ok(changes)
     }
 
-    /// Reads each wanted lane up to an even part of what is asked for.
-    fn read(
-        &mut self,
-        cluster: &mut Cluster,
-        request: &Request,
-        wanted: &dyn Fn(Lane) -> bool,
-    ) -> Vec<(Lane, Arc<Record>)> {
-        let is_open = |(lane, position): &(&Lane, &mut Position)| position.begun && wanted(**lane);
-        let open = self.lanes.iter_mut().filter(is_open).count().max(1);
-        let (records_max, bytes_max) = (request.records_max / open, request.bytes_max / open);
-        let mut records = Vec::new();
-        for (lane, position) in self.lanes.iter_mut().filter(is_open) {
-            let Partition { topic, number } = &position.partition;
-            let Ok(log) = cluster.log(topic, *number) else {
-                continue;
-            };
-            let (mut count, mut bytes) = (0, 0);
-            while count < records_max.max(1) && bytes <= bytes_max {
-                match log.next(&position.partition, position.offset) {
-                    Next::Record(record) => {
-                        (count, bytes) = (count + 1, bytes + record.bytes());
-                        position.offset = record.offset + 1;
-                        position.reading = Reading::Behind;
-                        records.push((*lane, record));
-                    }
-                    Next::End => {
-                        position.reading = Reading::AtEnd;
-                        break;
-                    }
-                    Next::Closed => {
-                        position.reading = Reading::Closed;
-                        break;
-                    }
-                }
+    fn revoke(&mut self, shards: Vec<i32>) -> Vec<Change> {
+        for shard in &shards {
+            for lane in self.owned.remove(shard).unwrap_or_default() {
+                self.lanes.remove(&lane);
             }
         }
-        records
+        let revoked = |shard| Change::Revoked { shard };
+        shards.into_iter().map(revoked).collect()
+    }
+
+    fn assign(&mut self, shard: i32) -> Result<Change, BusError> {
+        let partitions = inputs_of(shard, self.shards, &self.topics())?;
+        let committed = self.committed(&partitions)?;
+        let mut inputs = Vec::new();
+        for (partition, committed) in partitions.into_iter().zip(committed) {
+            let lane = Lane(self.next_lane);
+            self.next_lane += 1;
+            self.lanes.insert(lane, Position::new(&partition));
+            inputs.push(Input {
+                lane,
+                partition,
+                committed,
+            });
+        }
+        let lanes = inputs.iter().map(|input| input.lane).collect();
+        self.owned.insert(shard, lanes);
+        Ok(Change::Assigned { shard, inputs })
+    }
+
+    /// Returns the inputs with the number of their partitions.
+    fn topics(&self) -> Vec<(Arc<str>, i32)> {
+        let cluster = self.memory.lock();
+        let count = |topic: &Arc<str>| {
+            let count = cluster.topics.get(topic).map_or(0, Vec::len);
+            (Arc::clone(topic), i32::try_from(count).unwrap_or(i32::MAX))
+        };
+        self.inputs.iter().map(count).collect()
+    }
+
+    /// Returns the group's committed offsets, once no open transaction holds any of them.
+    pub(super) fn committed(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<Committed>>, BusError> {
+        for _ in 0..COMMITTED_TRIES {
+            self.fault(Point::Committed);
+            let cluster = self.memory.lock();
+            if !cluster.transactions.is_unstable(partitions) {
+                let committed = |partition| cluster.group.committed(partition);
+                return Ok(partitions.iter().map(committed).collect());
+            }
+            self.pass(cluster, RETRY);
+        }
+        Err(BusError::Client {
+            action: "read the committed offsets",
+            problem: "a transaction that holds some stays open".to_owned(),
+        })
+    }
+
+    /// Lets time pass: the broker's where it has a clock, else until something happens or `wait` is over.
+    pub(super) fn pass(&self, cluster: MutexGuard<'_, Cluster>, wait: Duration) {
+        if cluster.clock.is_some() {
+            drop(cluster);
+            let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            self.memory.advance(millis);
+        } else {
+            let grown = &self.memory.shared.grown;
+            let waited = grown.wait_timeout(cluster, wait);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }
 
@@ -153,29 +231,30 @@ impl Bus for MemoryBus {
         request: &Request,
         wanted: &dyn Fn(Lane) -> bool,
     ) -> Result<Polled, BusError> {
-        let memory = self.memory.clone();
-        let mut cluster = memory.lock();
+        self.fault(Point::Poll);
         let deadline = Instant::now() + request.wait;
+        let mut waited = false;
         loop {
             let before: Vec<Reading> = self.lanes.values().map(|lane| lane.reading).collect();
-            let changes = self.serve_group(&cluster)?;
-            let records = self.read(&mut cluster, request, wanted);
+            let changes = self.serve_group()?;
+            let records = self.read(request, wanted)?;
             let after = self.lanes.values().map(|lane| lane.reading);
             let moved = !changes.is_empty() || !records.is_empty() || !after.eq(before);
-            let left = deadline.saturating_duration_since(Instant::now());
+            let cluster = self.memory.lock();
+            let left = match cluster.clock {
+                Some(_) if waited => Duration::ZERO,
+                Some(_) => request.wait,
+                None => deadline.saturating_duration_since(Instant::now()),
+            };
             if moved || left.is_zero() {
                 return Ok(Polled {
-                    joined: true,
+                    joined: self.generation >= 0,
                     changes,
                     records,
                 });
             }
-            cluster = memory
-                .shared
-                .grown
-                .wait_timeout(cluster, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            self.pass(cluster, left);
+            waited = true;
         }
     }
 
@@ -185,66 +264,8 @@ impl Bus for MemoryBus {
             .map_or(Reading::Closed, |position| position.reading)
     }
 
-    fn commit(&mut self, epoch: &Epoch) -> Result<Written, CommitError> {
-        let mut cluster = self.memory.lock();
-        if self.generation != Some(cluster.generation) {
-            let problem = "the member is of an older generation".to_owned();
-            return Err(CommitError::Fenced { problem });
-        }
-        if !cluster.faults.is_empty() {
-            return Err(cluster.faults.remove(0));
-        }
-        for record in &epoch.records {
-            cluster
-                .log(&record.topic, record.partition.unwrap_or(0))
-                .map_err(|error| CommitError::Aborted {
-                    problem: error.to_string(),
-                })?;
-        }
-        let mut written = Written::new();
-        for record in &epoch.records {
-            // Every partition was looked up above, so nothing can be half written.
-            if let Ok(offset) = cluster.append(record.clone())
-                && self.state.as_ref() == Some(&record.topic)
-            {
-                written.insert(record.partition.unwrap_or(0), offset);
-            }
-        }
-        for Moved {
-            partition,
-            next,
-            epoch,
-        } in &epoch.offsets
-        {
-            let committed = Committed {
-                next: *next,
-                epoch: Some(*epoch),
-            };
-            cluster.committed.insert(partition.clone(), committed);
-            if let Ok(log) = cluster.log(&partition.topic, partition.number) {
-                log.committed(*next);
-            }
-        }
-        cluster.transactions += 1;
-        let lost = cluster.answers_lost > 0;
-        cluster.answers_lost = cluster.answers_lost.saturating_sub(1);
-        drop(cluster);
-        self.memory.shared.grown.notify_all();
-        if lost {
-            let problem = "the answer was lost with the membership".to_owned();
-            return Err(CommitError::Fenced { problem });
-        }
-        Ok(written)
-    }
-
-    fn begin(&mut self, _shard: i32, offsets: &[(Lane, Option<i64>)]) -> Result<(), BusError> {
-        for (lane, offset) in offsets {
-            if let Some(position) = self.lanes.get_mut(lane) {
-                position.offset = offset.unwrap_or(0);
-                position.reading = Reading::Behind;
-                position.begun = true;
-            }
-        }
+    fn begin(&mut self, shard: i32, offsets: &[(Lane, Option<i64>)]) -> Result<(), BusError> {
+        self.begin_lanes(shard, offsets);
         Ok(())
     }
 
@@ -254,54 +275,46 @@ impl Bus for MemoryBus {
         from: i64,
         request: &Request,
     ) -> Result<StateRead, BusError> {
-        let mut read = StateRead {
-            next: from,
-            ..StateRead::default()
-        };
-        let Some(topic) = self.state.clone() else {
-            return Ok(read);
-        };
-        let partition = Partition {
-            topic,
-            number: shard,
-        };
-        let mut cluster = self.memory.lock();
-        let Ok(log) = cluster.log(&partition.topic, shard) else {
-            return Ok(read);
-        };
-        while read.records.len() < request.records_max
-            && let Next::Record(record) = log.next(&partition, read.next)
-        {
-            read.next = record.offset + 1;
-            read.records.push(Record::clone(&record));
-        }
-        Ok(read)
+        self.fault(Point::ReadState);
+        self.read_committed(shard, from, request)
+    }
+
+    fn commit(&mut self, epoch: &Epoch) -> Result<Written, CommitError> {
+        self.commit_epoch(epoch)
     }
 
     fn rejoin(&mut self) -> Result<(), BusError> {
-        self.generation = None;
+        let mut cluster = self.memory.lock();
+        let now = cluster.now();
+        cluster.group.leave(self.member, now);
+        self.member = cluster.group.join(self.shards, now);
+        drop(cluster);
+        self.generation = -1;
         self.lanes.clear();
+        self.owned.clear();
+        self.client = Client::default();
         Ok(())
     }
 
-    fn keep_alive(&mut self, _wait: Duration) -> Result<Polled, BusError> {
-        let memory = self.memory.clone();
-        let cluster = memory.lock();
+    fn keep_alive(&mut self, wait: Duration) -> Result<Polled, BusError> {
+        self.fault(Point::KeepAlive);
+        let changes = self.serve_group()?;
+        let cluster = self.memory.lock();
+        if changes.is_empty() && cluster.clock.is_some() {
+            self.pass(cluster, wait);
+        }
         Ok(Polled {
-            joined: true,
-            changes: self.serve_group(&cluster)?,
+            joined: self.generation >= 0,
+            changes,
             records: Vec::new(),
         })
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(0)
+        Timestamp(self.memory.lock().now())
     }
 
     fn generation(&self) -> i64 {
-        let generation = self
-            .generation
-            .and_then(|number| i64::try_from(number).ok());
-        generation.unwrap_or(-1)
+        self.generation
     }
 }

@@ -3,6 +3,11 @@ use std::time::Duration;
 use super::*;
 use crate::bus::{Bus, BusError, Change, Epoch, Lane, Moved, Polled, Reading, Request, inputs_of};
 
+mod commit;
+mod compaction;
+mod group;
+mod transaction;
+
 const TOPIC: &str = "in";
 
 fn new_record(topic: &str, partition: i32, value: &str) -> NewRecord {
@@ -92,6 +97,7 @@ fn an_epoch_is_written_whole_with_its_offsets() {
     bus.commit(&epoch("x", &[(0, 1)])).unwrap();
     assert_eq!(memory.read("out", 0).len(), 1);
     assert_eq!(memory.committed(TOPIC, 0), Some(1));
+    drop(bus);
     let mut next = join(&memory, 1);
     assert_eq!(
         poll(&mut next, 9).1,
@@ -110,25 +116,6 @@ fn an_epoch_that_cannot_be_written_whole_writes_nothing() {
     assert!(matches!(bus.commit(&bad), Err(CommitError::Aborted { .. })));
     assert!(memory.read("out", 0).is_empty());
     assert_eq!(memory.committed(TOPIC, 0), None);
-}
-
-#[test]
-fn a_member_of_an_older_generation_is_fenced() {
-    let memory = memory(1, &[(0, "a")]);
-    let mut bus = join(&memory, 1);
-    poll(&mut bus, 9);
-    memory.rebalance();
-    let fenced = bus.commit(&epoch("x", &[(0, 1)]));
-    assert!(matches!(fenced, Err(CommitError::Fenced { .. })));
-    let (changes, records) = poll(&mut bus, 9);
-    assert!(matches!(
-        changes[..],
-        [
-            Change::Revoked { shard: 0 },
-            Change::Assigned { shard: 0, .. }
-        ]
-    ));
-    assert_eq!(records, ["a"]);
 }
 
 #[test]
@@ -190,6 +177,7 @@ fn a_feed_is_read_only_as_far_as_asked_and_kept_until_committed() {
     assert_eq!(poll(&mut bus, 3).1, ["0", "1", "2"]);
     assert_eq!(drawn.load(Ordering::Relaxed), 3);
     memory.rebalance();
+    poll(&mut bus, 2);
     assert_eq!(
         poll(&mut bus, 2).1,
         ["0", "1"],
@@ -203,14 +191,106 @@ fn a_feed_is_read_only_as_far_as_asked_and_kept_until_committed() {
 }
 
 #[test]
-fn a_compacted_partition_keeps_the_last_record_of_a_key() {
-    let memory = Memory::new();
-    memory.create_topic("out", 1, Keep::LastOfKey);
-    for (key, value) in [("k", "1"), ("l", "2"), ("k", "3")] {
-        let mut record = new_record("out", 0, value);
-        record.key = Some(key.as_bytes().to_vec());
+fn a_record_without_a_partition_goes_where_its_key_says() {
+    let memory = memory(3, &[]);
+    for key in 0..30 {
+        let mut record = new_record(TOPIC, 0, &format!("{}", key % 10));
+        record.partition = None;
         memory.produce(record).unwrap();
     }
-    let offsets: Vec<i64> = memory.read("out", 0).iter().map(|r| r.offset).collect();
-    assert_eq!(offsets, [1, 2]);
+    let counts: Vec<usize> = (0..3).map(|p| memory.read(TOPIC, p).len()).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 30);
+    for partition in 0..3 {
+        let mut records = memory.read(TOPIC, partition);
+        records.retain(|record| record.key.as_deref() == Some(b"7"));
+        assert!(
+            records.is_empty() || records.len() == 3,
+            "one key, one place"
+        );
+    }
+}
+
+#[test]
+fn a_broker_with_a_clock_stamps_what_has_no_time_of_its_own() {
+    let memory = simulated();
+    memory.advance(5);
+    memory.produce(new_record(TOPIC, 0, "a")).unwrap();
+    let mut timed = new_record(TOPIC, 0, "b");
+    timed.timestamp = Some(7);
+    memory.produce(timed).unwrap();
+    let times: Vec<_> = memory.read(TOPIC, 0).iter().map(|r| r.timestamp).collect();
+    assert_eq!(times, [Some(START + 5), Some(7)]);
+    assert_eq!(join(&memory, 1).now(), Timestamp(START + 5));
+}
+
+#[test]
+fn a_poll_that_finds_nothing_lets_its_wait_pass() {
+    let memory = simulated();
+    let mut bus = join(&memory, 1);
+    poll(&mut bus, 9);
+    let mut request = request(9);
+    request.wait = Duration::from_millis(40);
+    bus.poll(&request, &|_| true).unwrap();
+    assert_eq!(bus.now(), Timestamp(START + 40));
+}
+
+#[test]
+fn reading_on_where_retention_has_been_is_an_error() {
+    let memory = memory(1, &[(0, "a"), (0, "b"), (0, "c")]);
+    let mut bus = join(&memory, 1);
+    assert_eq!(poll(&mut bus, 1).1, ["a"]);
+    memory.delete_before(TOPIC, 0, 2).unwrap();
+    let error = bus.poll(&request(9), &|_| true).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "offset 1 of in/0 is not in the log any more"
+    );
+    let mut next = {
+        drop(bus);
+        join(&memory, 1)
+    };
+    assert_eq!(
+        poll(&mut next, 9).1,
+        ["c"],
+        "from the start of what is left"
+    );
+}
+
+#[test]
+fn the_state_is_read_committed_from_anywhere_and_missed_when_it_was_cut() {
+    let memory = memory(1, &[]);
+    let mut bus = join(&memory, 1).with_state("out");
+    for value in ["a", "b", "c"] {
+        memory.produce(new_record("out", 0, value)).unwrap();
+    }
+    let read = bus.read_state(0, 1, &request(1)).unwrap();
+    assert_eq!((read.records.len(), read.next), (1, 2));
+    memory.delete_before("out", 0, 1).unwrap();
+    for (from, there) in [(0, false), (1, true), (3, true), (4, false)] {
+        let read = bus.read_state(0, from, &request(9));
+        assert_eq!(read.is_ok(), there, "{from}");
+    }
+    memory.truncate("out", 0);
+    assert!(bus.read_state(0, 3, &request(9)).is_err());
+    assert!(
+        bus.read_state(0, 0, &request(9))
+            .unwrap()
+            .records
+            .is_empty()
+    );
+}
+
+const START: i64 = 1_000_000;
+
+/// A broker with a clock, one input and one output partition.
+fn simulated() -> Memory {
+    let memory = Memory::simulated(Timestamp(START), Timing::default());
+    memory.create_topic(TOPIC, 1, Keep::All);
+    memory.create_topic("out", 1, Keep::All);
+    memory
+}
+
+fn values(records: &[Arc<Record>]) -> Vec<String> {
+    let text = |r: &Arc<Record>| String::from_utf8(r.value.clone().unwrap()).unwrap();
+    records.iter().map(text).collect()
 }
