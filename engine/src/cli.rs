@@ -14,6 +14,7 @@ use crate::{logs, score};
 
 pub mod args;
 mod check;
+mod check_topic;
 mod completions;
 mod config;
 mod demo;
@@ -72,6 +73,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
         | Verb::Explain(_)
         | Verb::Score(_)
         | Verb::Check(_)
+        | Verb::CheckTopic(_)
         | Verb::Config(_)
         | Verb::Topics(_)
         | Verb::State(_)
@@ -90,6 +92,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
         Verb::Explain(args) => explain::explain(args, output),
         Verb::Score(args) => score(args, output),
         Verb::Check(args) => check::check(args, output),
+        Verb::CheckTopic(args) => check_topic::check_topic(args, output),
         Verb::Config(verb) => config::config(verb, output),
         Verb::Topics(verb) => topics::topics(verb, output),
         Verb::State(verb) => state::state(verb, output),

@@ -26,3 +26,4 @@ pub mod replay;
 pub mod demo;
 pub mod score;
 pub mod explain;
+pub mod check_topic;

@@ -142,6 +142,16 @@ pub fn findings(config: &Config) -> Result<Vec<String>, TopicsError> {
     Ok(findings)
 }
 
+/// Says whether records may be gone from the midst of a topic.
+///
+/// # Errors
+/// When Kafka cannot be asked.
+pub fn is_compacted(config: &Config, topic: &str) -> Result<bool, TopicsError> {
+    let settings = Kafka::connect(config)?.settings(topic)?;
+    let policy = settings.get("cleanup.policy");
+    Ok(policy.is_some_and(|policy| policy.contains("compact")))
+}
+
 /// Returns the shape of the topics that are there, or everything that keeps the worker from starting.
 ///
 /// # Errors

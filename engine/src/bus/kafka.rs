@@ -24,7 +24,7 @@ use crate::readiness::Readiness;
 mod context;
 mod inputs;
 mod member;
-mod record;
+pub(crate) mod record;
 pub(crate) mod scan;
 mod states;
 pub(crate) mod properties;

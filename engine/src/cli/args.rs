@@ -113,6 +113,9 @@ pub enum Verb {
     /// Check the configuration, and that Kafka is as it says
     #[command(after_help = examples(&["fusor check -c fusor.yaml", "fusor check -c fusor.yaml --no-environment --deny-warnings"]))]
     Check(CheckArgs),
+    /// Check that the topics hold what the engine promises, running or not
+    #[command(after_help = examples(&["fusor check-topic -c fusor.yaml", "fusor check-topic -c fusor.yaml -o json"]))]
+    CheckTopic(CheckTopicArgs),
     /// Show the configuration, or its schema
     #[command(subcommand, after_help = examples(&["fusor config show -c fusor.yaml", "fusor config schema"]))]
     Config(ConfigVerb),
@@ -248,6 +251,17 @@ pub struct CheckArgs {
     /// Let a warning count as a finding
     #[arg(long)]
     pub deny_warnings: bool,
+}
+
+/// `check-topic`
+#[derive(Args, Clone, Debug)]
+pub struct CheckTopicArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Form of the report [default: lines of text on a terminal, else json]
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
 }
 
 /// `config`

@@ -79,6 +79,17 @@ pub(crate) fn inputs(config: &Config, partitions: usize) -> ClientConfig {
 
 const QUEUED: &str = "queued.max.messages.kbytes";
 
+/// Makes the configuration of a handle that looks at topics from outside: it is assigned by hand and commits nothing.
+pub(crate) fn reader(config: &Config, isolation: &str) -> ClientConfig {
+    layered(config, CONSUMER, CONSUMER_OWNED, |client| {
+        client.set("group.id", config.group.as_str());
+        client.set("enable.partition.eof", "true");
+        client.set("isolation.level", isolation);
+        // What is deleted while it is being read is not there to be checked.
+        client.set("auto.offset.reset", "earliest");
+    })
+}
+
 /// Makes the configuration of the transactional producer.
 pub(crate) fn producer(config: &Config, transactional_id: &str) -> ClientConfig {
     layered(config, PRODUCER, PRODUCER_OWNED, |client| {

@@ -36,7 +36,7 @@ pub(super) fn fatal(partition: &Partition, error: &KafkaError) -> Result<(), Bus
     Ok(())
 }
 
-pub(super) fn record(partition: &Partition, message: &BorrowedMessage<'_>) -> Record {
+pub(crate) fn record(partition: &Partition, message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         (0..headers.count())
             .map(|index| header(headers, index))

@@ -8,6 +8,7 @@ use expect_test::expect_file;
 use serde_json::Value;
 
 use super::super::{Config, Layers, Needs, schema};
+use crate::check_topic::Rule;
 use crate::cli::Exit;
 use crate::metrics::{METRICS, Metric};
 
@@ -79,6 +80,15 @@ fn the_manual_describes_every_metric() {
 #[test]
 fn the_manual_gives_every_exit_code() {
     check_manual("exit codes", &format!("```text\n{}\n```\n", Exit::table()));
+}
+
+#[test]
+fn the_manual_gives_every_rule_of_the_topics() {
+    let mut table = "| rule | what it asks |\n|---|---|\n".to_owned();
+    for rule in Rule::ALL {
+        table.push_str(&format!("| {rule} | {} |\n", rule.meaning()));
+    }
+    check_manual("rules of the topics", &table);
 }
 
 /// Holds a part of the manual to what it should be; with `UPDATE_EXPECT` set it is written anew.
