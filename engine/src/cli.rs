@@ -21,6 +21,7 @@ mod demo;
 pub mod exit;
 mod explain;
 pub mod output;
+mod quarantine;
 mod replay;
 mod run;
 mod state;
@@ -77,6 +78,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
         | Verb::Config(_)
         | Verb::Topics(_)
         | Verb::State(_)
+        | Verb::Quarantine(_)
         | Verb::Completions(_) => "warn",
     };
     let filter = global.log_level.as_deref().unwrap_or(usual);
@@ -96,6 +98,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
         Verb::Config(verb) => config::config(verb, output),
         Verb::Topics(verb) => topics::topics(verb, output),
         Verb::State(verb) => state::state(verb, output),
+        Verb::Quarantine(verb) => quarantine::quarantine(verb, output),
         Verb::Completions(args) => completions::completions(args, output),
     }
 }

@@ -16,6 +16,7 @@ pub mod shard;
 pub mod state;
 pub mod audit;
 pub mod rebuild;
+pub mod quarantine;
 pub mod publish;
 pub mod dead_letter;
 pub mod view;

@@ -94,9 +94,10 @@ pub fn rebuild(config: &Config, shard: i32, really: bool) -> Result<Plan, Rebuil
         keys: keys.len(),
     };
     if really {
+        let id = format!("{}-{shard}", config.group.as_str());
         write_alone(
             config,
-            shard,
+            &id,
             records(config, shard, keys, &next),
             Arc::new(Readiness::default()),
         )?;

@@ -314,18 +314,17 @@ impl Bus for KafkaBus {
     }
 }
 
-/// Writes records in a transaction of a shard's own producer, outside of any group.
+/// Writes records in one transaction of a producer of this name, outside of any group.
 ///
 /// # Errors
 /// When they are not known to be written: doing it again is safe.
 pub(crate) fn write_alone(
     config: &Config,
-    shard: i32,
+    transactional_id: &str,
     records: Vec<NewRecord>,
     readiness: Arc<Readiness>,
 ) -> Result<(), BusError> {
-    let id = format!("{}-{shard}", config.group.as_str());
-    let mut writer = Writer::new(config, &id, readiness)?;
+    let mut writer = Writer::new(config, transactional_id, readiness)?;
     let epoch = Epoch {
         records,
         offsets: Vec::new(),

@@ -125,6 +125,9 @@ pub enum Verb {
     /// Look at the state of the shards in Kafka, prove it, or make it anew
     #[command(subcommand, after_help = examples(&["fusor state show -c fusor.yaml", "fusor state verify -c fusor.yaml"]))]
     State(StateVerb),
+    /// List the records that ended the process, or let one in again
+    #[command(subcommand, after_help = examples(&["fusor quarantine list -c fusor.yaml", "fusor quarantine release alerts/0/17 -c fusor.yaml"]))]
+    Quarantine(QuarantineVerb),
     /// Print a completion script for a shell
     #[command(after_help = examples(&["fusor completions bash > fusor.bash", "fusor completions zsh > _fusor"]))]
     Completions(CompletionsArgs),
@@ -351,6 +354,58 @@ pub struct RebuildArgs {
     /// Do it: without this nothing is written
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `quarantine`
+#[derive(Clone, Debug, Subcommand)]
+pub enum QuarantineVerb {
+    /// List the records that are kept from being correlated
+    #[command(after_help = examples(&["fusor quarantine list -c fusor.yaml"]))]
+    List(StateArgs),
+    /// Append a record to its topic once more and forget that it ended the process
+    #[command(after_help = examples(&["fusor quarantine release alerts/0/17 -c fusor.yaml"]))]
+    Release(ReleaseArgs),
+}
+
+/// `quarantine release`
+#[derive(Args, Clone, Debug)]
+pub struct ReleaseArgs {
+    /// The record, as topic/partition/offset
+    pub record: RecordName,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// A record by its place, as topic/partition/offset.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RecordName {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+}
+
+impl std::str::FromStr for RecordName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let read = match parts.as_slice() {
+            [topic, partition, offset] if !topic.is_empty() => Some((*topic, partition, offset)),
+            _ => None,
+        };
+        let name = read.and_then(|(topic, partition, offset)| {
+            Some(Self {
+                topic: topic.to_owned(),
+                partition: partition.parse().ok()?,
+                offset: offset.parse().ok()?,
+            })
+        });
+        name.ok_or_else(|| "a record is named topic/partition/offset, as in alerts/0/17".to_owned())
+    }
 }
 
 /// `completions`

@@ -59,7 +59,8 @@ fn make_anew(args: &RebuildArgs, output: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn shards(config: &Config, only: Option<i32>) -> Result<Vec<i32>, Failure> {
+/// Returns the shards there are, or the one that is asked for.
+pub(super) fn shards(config: &Config, only: Option<i32>) -> Result<Vec<i32>, Failure> {
     let rows = topics::plan(config).map_err(|error| Failure::new(Exit::Environment, error))?;
     let shape = topics::shape(&rows).map_err(|problems| {
         Failure::new(Exit::Environment, anyhow::anyhow!(problems.join("; ")))

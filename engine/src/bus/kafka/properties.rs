@@ -37,6 +37,8 @@ const PRODUCER: &[(&str, &str)] = &[
     ("transaction.timeout.ms", "10000"),
     ("message.timeout.ms", "9000"),
     ("linger.ms", "0"),
+    // Rows and digests of one epoch are much alike.
+    ("compression.type", "lz4"),
     // After a commit the coordinator still writes its markers and answers the next transaction with "try again":
     // at the default of 100 ms that would be the price of every small transaction.
     ("retry.backoff.ms", "1"),
