@@ -314,6 +314,36 @@ pub trait Bus {
     fn generation(&self) -> i64;
 }
 
+/// How inputs are shared out: the inputs of one of so many shards, of topics with their partition counts.
+pub type Share = fn(i32, i32, &[(Arc<str>, i32)]) -> Result<Vec<Partition>, BusError>;
+
+/// Returns the inputs of one shard where it does not matter whose they are: all of them in turn, as cards are dealt.
+///
+/// # Errors
+/// Refuses a shard that is none of them.
+pub fn dealt_to(
+    shard: i32,
+    shards: i32,
+    topics: &[(Arc<str>, i32)],
+) -> Result<Vec<Partition>, BusError> {
+    known(shard, shards)?;
+    let all = inputs_of(0, 1, topics)?;
+    let (first, every) = (usize::try_from(shard), usize::try_from(shards));
+    let (first, every) = (first.unwrap_or(0), every.unwrap_or(1).max(1));
+    Ok(all.into_iter().skip(first).step_by(every).collect())
+}
+
+fn known(shard: i32, shards: i32) -> Result<(), BusError> {
+    if (0..shards).contains(&shard) {
+        return Ok(());
+    }
+    let problem = format!(
+        "the topic that is shared out had {shards} partitions at the start and now has a partition {shard}: \
+         how many there are can only change while nothing runs"
+    );
+    Err(BusError::Topics { problem })
+}
+
 /// Returns the inputs of one shard, by (topic, partition): all of them where there is one shard, else partition
 /// `shard` of every topic.
 ///
@@ -325,13 +355,7 @@ pub fn inputs_of(
     shards: i32,
     topics: &[(Arc<str>, i32)],
 ) -> Result<Vec<Partition>, BusError> {
-    if !(0..shards).contains(&shard) {
-        let problem = format!(
-            "the state topic had {shards} partitions at the start and now has a partition {shard}: \
-             how many there are can only change while nothing runs"
-        );
-        return Err(BusError::Topics { problem });
-    }
+    known(shard, shards)?;
     let partition = |topic: &Arc<str>, number| Partition {
         topic: Arc::clone(topic),
         number,

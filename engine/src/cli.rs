@@ -68,7 +68,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
     // What a service tells of its comings and goings only disturbs the answer of a command.
     let usual = match cli.verb {
         _ if global.quiet => "error",
-        Verb::Run(_) => "info",
+        Verb::Run(_) | Verb::Ingest(_) => "info",
         Verb::Replay(_)
         | Verb::Demo(_)
         | Verb::Explain(_)
@@ -89,6 +89,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
 fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Run(args) => run::run(args, output),
+        Verb::Ingest(args) => run::ingest(args, output),
         Verb::Replay(args) => replay::replay(args, output),
         Verb::Demo(args) => demo::demo(args, output),
         Verb::Explain(args) => explain::explain(args, output),

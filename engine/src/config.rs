@@ -126,7 +126,7 @@ pub struct Outputs {
     pub outcomes: Option<Topic>,
     /// What was done by whom. Reserved: accepted, not written yet.
     pub audit: Option<Topic>,
-    /// Alerts keyed by tenant. Reserved: accepted, not written yet.
+    /// Alerts keyed by tenant, which `fusor ingest` writes and `fusor run` then reads instead of the inputs; default none.
     pub alerts: Option<Topic>,
 }
 
@@ -189,6 +189,16 @@ pub struct Topics {
 }
 
 impl Config {
+    /// Returns the configuration by which `fusor ingest` is on the bus, writing to `alerts`: in a group of its own, which
+    /// shares out the partitions of that topic.
+    #[must_use]
+    pub fn for_ingest(&self, alerts: &Topic) -> Self {
+        let mut config = self.clone();
+        config.group = Group(self.group.0.with("-ingest"));
+        config.outputs.state = alerts.clone();
+        config
+    }
+
     /// Returns the settings of the correlation core, which are the same for every tenant.
     #[must_use]
     pub fn settings(&self) -> correlators::Settings {

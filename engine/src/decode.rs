@@ -7,7 +7,7 @@ use std::thread;
 
 use schemas::alert::{Alert, TimeQuality};
 use schemas::binding::Binding;
-use schemas::decode::{Envelope, Limits, decode};
+use schemas::decode::{DecodeError, Envelope, Limits, Reason, canonical, decode};
 use schemas::entity::Entity;
 use schemas::time::Timestamp;
 
@@ -75,6 +75,16 @@ pub struct Broken {
     pub stage: Stage,
     /// What is wrong, for people; never holds the value's text.
     pub message: String,
+}
+
+impl Broken {
+    fn new(stage: Stage, error: &DecodeError) -> Self {
+        Self {
+            reason: error.reason.word(),
+            stage,
+            message: error.to_string(),
+        }
+    }
 }
 
 /// The stage that refused a record.
@@ -201,6 +211,18 @@ impl Decoder {
                 }
                 Ok(Content::Alerts(alerts))
             }
+            Some(Source::Keyed) => {
+                let mut alert = keyed(record, &self.limits)?;
+                if let (Some(clamp), Some(written)) = (self.clamp, record.timestamp) {
+                    // The broker's time of the record it was decoded from: what was moved next to it stays where it is.
+                    let appended = alert.ingest_time.millis();
+                    clamp.alert(
+                        &mut alert,
+                        appended.min(written.saturating_add(clamp.future_ms)),
+                    );
+                }
+                Ok(Content::Alerts(vec![alert]))
+            }
             Some(Source::Bindings) => {
                 let mut binding = binding(record, &self.limits)?;
                 if let (Some(clamp), Some(appended)) = (self.clamp, record.timestamp) {
@@ -224,11 +246,9 @@ impl Decoder {
     ) -> Result<Vec<Alert>, Broken> {
         let value = value(record, &self.limits)?;
         let tenant = rule.map(|rule| tenant(rule, record));
-        let tenant = tenant.transpose().map_err(|error| Broken {
-            reason: error.reason.word(),
-            stage: Stage::Source,
-            message: error.to_string(),
-        })?;
+        let tenant = tenant
+            .transpose()
+            .map_err(|error| Broken::new(Stage::Source, &error))?;
         let envelope = Envelope {
             topic: &record.partition.topic,
             partition: record.partition.number,
@@ -236,11 +256,8 @@ impl Decoder {
             timestamp: record.timestamp,
             tenant: tenant.as_deref(),
         };
-        decode(value, format, &envelope, &self.limits).map_err(|error| Broken {
-            reason: error.reason.word(),
-            stage: Stage::Decode,
-            message: error.to_string(),
-        })
+        decode(value, format, &envelope, &self.limits)
+            .map_err(|error| Broken::new(Stage::Decode, &error))
     }
 }
 
@@ -269,16 +286,10 @@ impl Clamp {
 pub const START_TIME_WRITTEN: &str = "fusor.start_time_written";
 
 fn value<'a>(record: &'a Record, limits: &Limits) -> Result<&'a [u8], Broken> {
-    let Some(value) = record.value.as_deref() else {
-        return Err(Broken {
-            reason: NO_VALUE,
-            stage: Stage::Decode,
-            message: "the record has no value".to_owned(),
-        });
-    };
+    let value = record.value.as_deref().ok_or_else(no_value)?;
     if value.len() > limits.record_bytes_max {
         return Err(Broken {
-            reason: schemas::decode::Reason::TooLarge.word(),
+            reason: Reason::TooLarge.word(),
             stage: Stage::Decode,
             message: format!("larger than {} bytes", limits.record_bytes_max),
         });
@@ -286,14 +297,36 @@ fn value<'a>(record: &'a Record, limits: &Limits) -> Result<&'a [u8], Broken> {
     Ok(value)
 }
 
+fn no_value() -> Broken {
+    Broken {
+        reason: NO_VALUE,
+        stage: Stage::Decode,
+        message: "the record has no value".to_owned(),
+    }
+}
+
+/// Reads an alert that was decoded before; it is the tenant's whose key it has.
+fn keyed(record: &Record, limits: &Limits) -> Result<Alert, Broken> {
+    let value = record.value.as_deref().ok_or_else(no_value)?;
+    let alert = canonical(value, limits).map_err(|error| Broken::new(Stage::Decode, &error))?;
+    if record.key.as_deref() == Some(alert.tenant.as_bytes()) {
+        return Ok(alert);
+    }
+    Err(Broken {
+        reason: Reason::InvalidTenant.word(),
+        stage: Stage::Source,
+        message: "/tenant: not the one the record is keyed by".to_owned(),
+    })
+}
+
 fn binding(record: &Record, limits: &Limits) -> Result<Binding, Broken> {
     let value = value(record, limits)?;
     let mut binding: Binding = serde_json::from_slice(value).map_err(|error| {
         let reason = match error.classify() {
-            serde_json::error::Category::Data => schemas::decode::Reason::InvalidField,
+            serde_json::error::Category::Data => Reason::InvalidField,
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => schemas::decode::Reason::NotJson,
+            | serde_json::error::Category::Eof => Reason::NotJson,
         };
         Broken {
             reason: reason.word(),
@@ -316,7 +349,7 @@ fn binding(record: &Record, limits: &Limits) -> Result<Binding, Broken> {
     }
     if let Err(problem) = schemas::tenant::tenant(&binding.tenant) {
         return Err(Broken {
-            reason: schemas::decode::Reason::InvalidTenant.word(),
+            reason: Reason::InvalidTenant.word(),
             ..invalid(format!("/tenant: {problem}"))
         });
     }
@@ -328,7 +361,7 @@ fn binding(record: &Record, limits: &Limits) -> Result<Binding, Broken> {
 
 fn invalid(message: String) -> Broken {
     Broken {
-        reason: schemas::decode::Reason::InvalidField.word(),
+        reason: Reason::InvalidField.word(),
         stage: Stage::Decode,
         message,
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
@@ -75,24 +76,55 @@ impl HttpServer {
         if !listeners.api.ip().is_loopback() {
             return Err(HttpError::NotLoopback(listeners.api));
         }
-        let (ops_listener, ops) = bind("ops.listen", listeners.ops)?;
-        let (api_listener, api) = bind("http.listen", listeners.api)?;
+        let ops = bind("ops.listen", listeners.ops)?;
+        let (listener, address) = bind("http.listen", listeners.api)?;
+        let api = (listener, api::router(sources.view));
+        Self::serve(
+            ops,
+            Some((api, address)),
+            sources.readiness,
+            sources.metrics,
+        )
+    }
+
+    /// Binds the listener of health and metrics alone, for a process that has no API.
+    ///
+    /// # Errors
+    /// Returns why it cannot be bound.
+    pub fn start_ops(
+        address: SocketAddr,
+        readiness: Arc<Readiness>,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, HttpError> {
+        Self::serve(bind("ops.listen", address)?, None, readiness, metrics)
+    }
+
+    fn serve(
+        (ops_listener, ops): (TcpListener, SocketAddr),
+        api: Option<((TcpListener, Router), SocketAddr)>,
+        readiness: Arc<Readiness>,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, HttpError> {
+        let (api, address) = api.unzip();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(HttpError::Thread)?;
-        let metrics = sources.metrics.clone();
-        let ops_router = ops::router(sources.readiness, sources.metrics);
-        let api_router = api::router(sources.view);
+        let ops_router = ops::router(readiness, metrics.clone());
         let (stop, stopped) = watch::channel(false);
         let thread = thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
+                    let api = async {
+                        if let Some((listener, router)) = api {
+                            serve::accept(listener, router, stopped.clone()).await;
+                        }
+                    };
                     tokio::join!(
                         serve::accept(ops_listener, ops_router, stopped.clone()),
-                        serve::accept(api_listener, api_router, stopped.clone()),
+                        api,
                         ops::upkeep(metrics, stopped.clone()),
                     );
                 });
@@ -100,7 +132,7 @@ impl HttpServer {
             .map_err(HttpError::Thread)?;
         Ok(Self {
             ops,
-            api,
+            api: address.unwrap_or(ops),
             stop,
             thread,
         })
@@ -112,7 +144,7 @@ impl HttpServer {
         self.ops
     }
 
-    /// Returns where the API is served.
+    /// Returns where the API is served; where health is, in a process that has none.
     #[must_use]
     pub fn api_address(&self) -> SocketAddr {
         self.api

@@ -12,6 +12,7 @@ pub mod source;
 pub mod decode;
 pub mod order;
 pub mod worker;
+pub mod ingest;
 pub mod shard;
 pub mod state;
 pub mod audit;

@@ -16,8 +16,9 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use crate::bus::BusError;
 use crate::bus::kafka::KafkaBus;
-use crate::config::Config;
+use crate::config::{Config, Topic};
 use crate::http::{HttpServer, Listeners, Sources};
+use crate::ingest::{Ingest, IngestConfig};
 use crate::metrics;
 use crate::readiness::Readiness;
 use crate::run;
@@ -100,7 +101,38 @@ pub fn run(config: Config) -> Result<Ended, RunError> {
         shards = shape.shards,
         "started"
     );
-    let ended = run_worker(config, shape, view, readiness);
+    let ended = run_worker(&readiness, {
+        let readiness = Arc::clone(&readiness);
+        move |stop| work(config, shape, view, readiness, stop)
+    });
+    http.stop();
+    tracing::info!("stopped");
+    ended
+}
+
+/// Ingests into `alerts` until told to stop.
+///
+/// # Errors
+/// As [`run`].
+pub fn ingest(config: Config, alerts: &Topic) -> Result<Ended, RunError> {
+    let metrics = metrics::install()?;
+    let readiness = Arc::new(Readiness::default());
+    let http = HttpServer::start_ops(config.ops.listen.get(), Arc::clone(&readiness), metrics);
+    let shape = topics::plan(&config).map(|rows| topics::ingest_shape(&rows));
+    let (http, shape) = checked(http, shape)?;
+    let ingest_config = IngestConfig::new(&config, alerts.as_str());
+    metrics::sources(&ingest_config.decoder.sources.topics());
+    tracing::info!(ops = %http.ops_address(), partitions = shape.shards, "started");
+    let config = Arc::new(config.for_ingest(alerts));
+    let ended = run_worker(&readiness, {
+        let readiness = Arc::clone(&readiness);
+        move |stop| {
+            let bus = KafkaBus::join(config, shape, Arc::clone(&readiness))?;
+            Ingest::new(bus, ingest_config, readiness, stop).run()?;
+            tracing::info!("drained");
+            Ok(())
+        }
+    });
     http.stop();
     tracing::info!("stopped");
     ended
@@ -145,11 +177,10 @@ fn told(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Does the work on a thread of its own, on which its Kafka clients live and die, until it ends or is told to.
 fn run_worker(
-    config: Config,
-    shape: Shape,
-    view: Arc<IncidentView>,
-    readiness: Arc<Readiness>,
+    readiness: &Readiness,
+    work: impl FnOnce(Arc<AtomicBool>) -> Result<(), RunError> + Send + 'static,
 ) -> Result<Ended, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -161,9 +192,9 @@ fn run_worker(
     let stop = Arc::new(AtomicBool::new(false));
     let (tell, done) = oneshot::channel();
     let worker = {
-        let (readiness, stop) = (Arc::clone(&readiness), Arc::clone(&stop));
+        let stop = Arc::clone(&stop);
         let work = move || {
-            let result = work(config, shape, view, readiness, stop);
+            let result = work(stop);
             // Nobody listens any more when the process is ending without waiting.
             let _heard = tell.send(());
             result
@@ -172,7 +203,7 @@ fn run_worker(
             .name("worker".to_owned())
             .spawn(work)?
     };
-    let ended = runtime.block_on(watch(&mut signals, done, &readiness, &stop))?;
+    let ended = runtime.block_on(watch(&mut signals, done, readiness, &stop))?;
     if ended != Ended::Drained {
         return Ok(ended);
     }
@@ -183,7 +214,7 @@ fn run_worker(
     }
 }
 
-/// Makes the bus, works, and closes it, all on this thread.
+/// Makes the bus, works, and closes it.
 fn work(
     config: Config,
     shape: Shape,
@@ -198,7 +229,7 @@ fn work(
         .sum();
     let worker_config = run::worker_config(&config, partitions, shape.shards);
     let alive = Arc::clone(&readiness);
-    let bus = KafkaBus::join(Arc::new(config), shape.inputs, shape.shards, alive)?;
+    let bus = KafkaBus::join(Arc::new(config), shape, alive)?;
     let mut worker = Worker::new(bus, worker_config, view, readiness, stop);
     worker.run(&mut NoObserver)?;
     tracing::info!("drained");

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::bus::Request;
-use crate::config::Config;
+use crate::config::{Config, Topic};
 use crate::decode::{Clamp, Decoder};
 use crate::publish::{INCIDENT_BYTES_MAX, Publisher};
 use crate::shard::ShardConfig;
@@ -19,21 +19,30 @@ const TENANTS_MAX: usize = 10_000;
 /// How long an epoch that does not commit is tried again once the process is to stop; below the bound of the whole drain.
 const COMMIT_DRAIN: Duration = Duration::from_secs(15);
 
-/// Returns the inputs of a configuration.
+/// Returns the inputs of a worker: alerts as they come, or those that `fusor ingest` has keyed by tenant; and bindings.
 #[must_use]
 pub fn sources(config: &Config) -> Sources {
-    let alerts = config.inputs.iter().map(|input| {
+    let keyed = |topic: &Topic| (topic.as_str().to_owned(), Source::Keyed);
+    let alerts = match &config.outputs.alerts {
+        Some(topic) => vec![keyed(topic)],
+        None => raw(config).collect(),
+    };
+    let bindings = config
+        .bindings
+        .iter()
+        .map(|topic| (topic.as_str().to_owned(), Source::Bindings));
+    Sources::new(alerts.into_iter().chain(bindings))
+}
+
+/// Returns the inputs as their producers write them.
+pub(crate) fn raw(config: &Config) -> impl Iterator<Item = (String, Source)> {
+    config.inputs.iter().map(|input| {
         let source = Source::Alerts {
             format: input.format.map(Into::into),
             tenant: input.tenant.clone(),
         };
         (input.topic.as_str().to_owned(), source)
-    });
-    let bindings = config
-        .bindings
-        .iter()
-        .map(|topic| (topic.as_str().to_owned(), Source::Bindings));
-    Sources::new(alerts.chain(bindings))
+    })
 }
 
 /// Returns how the worker of a configuration works that reads `partitions` partitions of a live bus with so many shards.

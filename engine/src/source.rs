@@ -20,6 +20,8 @@ pub enum Source {
         /// Who says which tenant an alert belongs to; the record itself where none is given.
         tenant: Option<TenantRule>,
     },
+    /// Alerts that `fusor ingest` has decoded, keyed by tenant.
+    Keyed,
     /// Bindings: who held an address when.
     Bindings,
 }

@@ -9,8 +9,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Serialize;
 
-use crate::bus::inputs_of;
 use crate::bus::kafka::properties;
+use crate::bus::{Share, dealt_to, inputs_of};
 use crate::config::Config;
 
 mod wanted;
@@ -84,13 +84,15 @@ pub enum TopicsError {
     Runtime(#[source] std::io::Error),
 }
 
-/// What the worker needs to know of the topics.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What a member of the group needs to know of the topics.
+#[derive(Clone, Debug)]
 pub struct Shape {
     /// The inputs and their partition counts.
     pub inputs: Vec<(Arc<str>, i32)>,
-    /// The partition count of the state topic.
+    /// The partition count of the topic that the group shares out: of the state or, to ingest, of the alerts written.
     pub shards: i32,
+    /// How the inputs are shared out.
+    pub share: Share,
 }
 
 /// How long Kafka may take to answer.
@@ -152,31 +154,54 @@ pub fn is_compacted(config: &Config, topic: &str) -> Result<bool, TopicsError> {
     Ok(policy.is_some_and(|policy| policy.contains("compact")))
 }
 
-/// Returns the shape of the topics that are there, or everything that keeps the worker from starting.
+/// Returns the shape of the topics that are there for the worker, or everything that keeps it from starting. Where alerts
+/// come keyed by tenant, it does not read what they are made of.
 ///
 /// # Errors
 /// One line for each topic that is missing, and one for inputs that do not fit the shards.
 pub fn shape(rows: &[Row]) -> Result<Shape, Vec<String>> {
+    let is_keyed = rows.iter().any(|row| row.wanted.role == Role::Alerts);
+    let needed = |role| !(is_keyed && role == Role::Input);
+    shape_of(rows, &needed, || Shape {
+        inputs: counts(rows, if is_keyed { Role::Alerts } else { Role::Input })
+            .chain(counts(rows, Role::Bindings))
+            .collect(),
+        shards: counts(rows, Role::State).map(|(_, count)| count).sum(),
+        share: inputs_of,
+    })
+}
+
+/// Returns the shape of the topics that are there for `fusor ingest`, or everything that keeps it from starting.
+///
+/// # Errors
+/// One line for each topic that is missing.
+pub fn ingest_shape(rows: &[Row]) -> Result<Shape, Vec<String>> {
+    let needed = |role| matches!(role, Role::Input | Role::Alerts | Role::DeadLetters);
+    shape_of(rows, &needed, || Shape {
+        inputs: counts(rows, Role::Input).collect(),
+        shards: counts(rows, Role::Alerts).map(|(_, count)| count).sum(),
+        share: dealt_to,
+    })
+}
+
+fn counts(rows: &[Row], role: Role) -> impl Iterator<Item = (Arc<str>, i32)> {
+    let rows = rows.iter().filter(move |row| row.wanted.role == role);
+    rows.map(|row| (row.wanted.topic.as_str().into(), row.wanted.partitions))
+}
+
+fn shape_of(
+    rows: &[Row],
+    needed: &dyn Fn(Role) -> bool,
+    shape: impl FnOnce() -> Shape,
+) -> Result<Shape, Vec<String>> {
     let mut problems: Vec<String> = rows
         .iter()
-        .filter(|row| row.status == Status::Missing)
+        .filter(|row| row.status == Status::Missing && needed(row.wanted.role))
         .map(|row| format!("topic {} does not exist", row.wanted.topic))
         .collect();
-    let counts = |role: Role| {
-        let rows = rows.iter().filter(move |row| row.wanted.role == role);
-        rows.map(|row| {
-            (
-                Arc::<str>::from(row.wanted.topic.as_str()),
-                row.wanted.partitions,
-            )
-        })
-    };
-    let shape = Shape {
-        inputs: counts(Role::Input).chain(counts(Role::Bindings)).collect(),
-        shards: counts(Role::State).map(|(_, count)| count).sum(),
-    };
+    let shape = shape();
     if problems.is_empty()
-        && let Err(error) = inputs_of(0, shape.shards, &shape.inputs)
+        && let Err(error) = (shape.share)(0, shape.shards, &shape.inputs)
     {
         problems.push(error.to_string());
     }
@@ -248,7 +273,7 @@ impl Kafka {
             });
         };
         let mut differences = Vec::new();
-        if wanted.partitions != count && wanted.role == Role::State {
+        if wanted.partitions != count && matches!(wanted.role, Role::State | Role::Alerts) {
             let expected = wanted.partitions;
             differences.push(format!("partitions: {count}, should be {expected}"));
         }

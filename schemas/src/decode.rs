@@ -1,5 +1,6 @@
 //! Records in: any bytes to a canonical alert, or an error that names the field.
 
+mod canonical;
 mod command;
 mod defender_cloud;
 mod entities;
@@ -21,6 +22,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use self::canonical::{CANONICAL_BYTES_MAX, canonical};
 pub use self::command::{
     COMMAND_ALERTS_MAX, COMMAND_BYTES_MAX, COMMAND_TAGS_MAX, COMMENT_CHARS_MAX, TAG_BYTES_MAX,
     command,

@@ -15,11 +15,12 @@ use schemas::time::Timestamp;
 
 use super::{
     Bus, BusError, Change, CommitError, Committed, Epoch, Input, Lane, NewRecord, Partition,
-    Polled, Reading, Request, StateRead, Written, inputs_of,
+    Polled, Reading, Request, Share, StateRead, Written,
 };
 use crate::config::Config;
 use crate::failpoint::{self, Point};
 use crate::readiness::Readiness;
+use crate::topics::Shape;
 
 mod context;
 mod inputs;
@@ -41,6 +42,7 @@ pub struct KafkaBus {
     config: Arc<Config>,
     topics: Vec<(Arc<str>, i32)>,
     shards: i32,
+    share: Share,
     /// Told of every answer that is waited for: a broker that is away does not make this process dead.
     readiness: Arc<Readiness>,
     clients: Option<Clients>,
@@ -67,21 +69,26 @@ impl fmt::Debug for KafkaBus {
 }
 
 impl KafkaBus {
-    /// Joins the group. `topics` are the inputs with their partition counts, `shards` that of the state topic.
+    /// Joins the group, which shares out the shards, and with them the inputs.
     ///
     /// # Errors
     /// When the counts do not fit or a client cannot be made.
     pub fn join(
         config: Arc<Config>,
-        topics: Vec<(Arc<str>, i32)>,
-        shards: i32,
+        shape: Shape,
         readiness: Arc<Readiness>,
     ) -> Result<Self, BusError> {
-        inputs_of(0, shards, &topics)?;
+        let Shape {
+            inputs: topics,
+            shards,
+            share,
+        } = shape;
+        share(0, shards, &topics)?;
         let mut bus = Self {
             config,
             topics,
             shards,
+            share,
             readiness,
             clients: None,
             owned: BTreeMap::new(),
@@ -148,7 +155,7 @@ impl KafkaBus {
     }
 
     fn assigned(&mut self, shard: i32) -> Result<Change, BusError> {
-        let partitions = inputs_of(shard, self.shards, &self.topics)?;
+        let partitions = (self.share)(shard, self.shards, &self.topics)?;
         let first = self.next_lane;
         let clients = self.clients()?;
         let committed = clients.member.committed(&partitions)?;
@@ -272,7 +279,7 @@ impl Bus for KafkaBus {
     }
 
     fn begin(&mut self, shard: i32, offsets: &[(Lane, Option<i64>)]) -> Result<(), BusError> {
-        let partitions = inputs_of(shard, self.shards, &self.topics)?;
+        let partitions = (self.share)(shard, self.shards, &self.topics)?;
         let lanes = self.owned.get(&shard).cloned().unwrap_or_default();
         let next = |lane: &Lane| {
             let found = offsets.iter().find(|(of, _)| of == lane);

@@ -54,7 +54,7 @@ pub struct Global {
     /// Form of the log on standard error; auto is text on a terminal, else JSON
     #[arg(long, global = true, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or a filter as in RUST_LOG [default: info for run, else warn]
+    /// What is logged: a level, or a filter as in RUST_LOG [default: info for run and ingest, else warn]
     #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG")]
     pub log_level: Option<String>,
 }
@@ -88,6 +88,9 @@ pub enum Verb {
     /// Read alerts from Kafka and publish incidents, until told to stop
     #[command(after_help = examples(&["fusor run -c fusor.yaml", "fusor run -c fusor.yaml --set correlation.lateness=5m"]))]
     Run(RunArgs),
+    /// Write the alerts of any inputs again, decoded and keyed by tenant, for several shards to read
+    #[command(after_help = examples(&["fusor ingest -c fusor.yaml", "fusor ingest -c fusor.yaml --set ops.listen=127.0.0.1:9465"]))]
+    Ingest(RunArgs),
     /// Correlate files of alerts, without Kafka, as fast as possible
     #[command(after_help = examples(&[
         "fusor replay alerts.ndjson --incidents incidents.ndjson --membership membership.ndjson",
@@ -144,7 +147,7 @@ pub struct ConfigArgs {
     pub set: Vec<String>,
 }
 
-/// `run`
+/// `run`, `ingest`
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// Where the configuration comes from.

@@ -41,6 +41,8 @@ impl Layers {
 pub enum Needs {
     /// Kafka: at least one broker and one input.
     Broker,
+    /// As [`Needs::Broker`], and a topic for what is ingested.
+    Ingest,
     /// Neither broker nor input.
     Nothing,
 }

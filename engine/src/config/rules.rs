@@ -11,8 +11,13 @@ use super::{Config, Insecure, Topic};
 
 /// Notes every broken rule, and puts secrets that lie in files in their place.
 pub(super) fn check(config: &mut Config, tree: &Node, needs: Needs, reading: &mut Reading<'_>) {
-    if needs == Needs::Broker {
-        need(config, tree, reading);
+    match needs {
+        Needs::Broker => need(config, tree, reading),
+        Needs::Ingest => {
+            need(config, tree, reading);
+            need_alerts(config, tree, reading);
+        }
+        Needs::Nothing => {}
     }
     topics(config, tree, reading);
     secrets(config, tree, reading);
@@ -39,6 +44,14 @@ fn need(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
     if config.inputs.is_empty() && !reading.is_wrong_at(&inputs) {
         let message = "no input is given: set inputs, as in [{topic: alerts}]";
         reading.mistake(tree, inputs, message.to_owned());
+    }
+}
+
+fn need_alerts(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
+    let alerts = key(&["outputs", "alerts"]);
+    if config.outputs.alerts.is_none() && !reading.is_wrong_at(&alerts) {
+        let message = "no topic is given to write to: set outputs.alerts, as in fusor.alerts";
+        reading.mistake(tree, alerts, message.to_owned());
     }
 }
 
@@ -212,7 +225,6 @@ fn reserved(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
         (key(&["outputs", "ocsf"]), &outputs.ocsf),
         (key(&["outputs", "outcomes"]), &outputs.outcomes),
         (key(&["outputs", "audit"]), &outputs.audit),
-        (key(&["outputs", "alerts"]), &outputs.alerts),
     ] {
         if topic.is_some() {
             let message = format!("{} is reserved and not used yet", dotted(&path));

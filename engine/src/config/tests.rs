@@ -464,6 +464,32 @@ fn sizes_and_times_take_units() {
 }
 
 #[test]
+fn ingest_needs_a_topic_of_its_own_to_write_to() {
+    let check = |yaml: &str, expected: Expect| {
+        expected.assert_eq(&report(load(yaml, &[], &[], Needs::Ingest)));
+    };
+    check(
+        RUNS,
+        expect!["error: no topic is given to write to: set outputs.alerts, as in fusor.alerts"],
+    );
+    check(
+        &format!("{RUNS}outputs: {{alerts: alerts}}\n"),
+        expect![[r#"
+        error: topic `alerts` is used twice: already as outputs.alerts
+         --> fusor.yaml:2:18
+          |
+        2 | inputs: [{topic: alerts}]
+          |                  ^^^^^^"#]],
+    );
+    let loaded = load("outputs: {alerts: keyed}\n", &[], &[], Needs::Nothing).unwrap();
+    assert!(loaded.warnings.is_empty());
+    let alerts = loaded.config.outputs.alerts.clone().unwrap();
+    let ingest = loaded.config.for_ingest(&alerts);
+    assert_eq!(ingest.group.as_str(), "fusor-ingest");
+    assert_eq!(ingest.outputs.state, alerts);
+}
+
+#[test]
 fn tenants_come_from_a_name_a_header_the_key_or_a_field() {
     check(
         "inputs:\n  - {topic: a, tenant: contoso}\n  - {topic: b, tenant: {header: t}}\n  - {topic: c, tenant: {key: true}}\n  - {topic: d, tenant: {field: /a/b~1c}}\n",

@@ -142,6 +142,11 @@ impl Name {
         Self(name.to_owned())
     }
 
+    /// Returns the name with an ending of ours.
+    pub(super) fn with(&self, ending: &'static str) -> Self {
+        Self(format!("{self}{ending}"))
+    }
+
     /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -64,6 +64,34 @@ fn the_shape_counts_inputs_and_shards() {
 }
 
 #[test]
+fn where_alerts_come_keyed_only_ingest_needs_the_inputs() {
+    let rows = [
+        row("a", Role::Input, 3, Status::Exists),
+        row("b", Role::Input, 2, Status::Exists),
+        row("keyed", Role::Alerts, 2, Status::Exists),
+        row("s", Role::State, 2, Status::Exists),
+    ];
+    assert_eq!(shape(&rows).unwrap().inputs, [("keyed".into(), 2)]);
+    let ingest = ingest_shape(&rows).unwrap();
+    assert_eq!(ingest.inputs, [("a".into(), 3), ("b".into(), 2)]);
+    let dealt = |shard| {
+        let inputs = (ingest.share)(shard, ingest.shards, &ingest.inputs).unwrap();
+        inputs.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(dealt(0), ["a/0", "a/2", "b/1"]);
+    assert_eq!(dealt(1), ["a/1", "b/0"]);
+    assert!((ingest.share)(2, ingest.shards, &ingest.inputs).is_err());
+    let missing = [
+        row("a", Role::Input, 1, Status::Missing),
+        row("keyed", Role::Alerts, 1, Status::Exists),
+        row("s", Role::State, 1, Status::Missing),
+    ];
+    let problem = |name: &str| vec![format!("topic {name} does not exist")];
+    assert_eq!(shape(&missing).unwrap_err(), problem("s"));
+    assert_eq!(ingest_shape(&missing).unwrap_err(), problem("a"));
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let rows = [
         row("a", Role::Input, 3, Status::Missing),

@@ -27,6 +27,8 @@ pub struct Wanted {
 pub enum Role {
     /// Alerts.
     Input,
+    /// Alerts keyed by tenant, one partition a shard.
+    Alerts,
     /// Who held an address when.
     Bindings,
     /// Revisions of incidents.
@@ -43,6 +45,7 @@ impl Role {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Input => "input",
+            Self::Alerts => "alerts",
             Self::Bindings => "bindings",
             Self::Incidents => "incidents",
             Self::DeadLetters => "dead_letters",
@@ -55,6 +58,8 @@ impl Role {
 const MESSAGE_BYTES_MAX: &str = "2097152";
 /// How long dead letters are kept: 14 days.
 const DEAD_LETTERS_MS: &str = "1209600000";
+/// How long alerts keyed by tenant are kept: 7 days, which is how long the worker may be away.
+const ALERTS_MS: &str = "604800000";
 /// How long a compacted topic keeps its tombstones: 7 days, for readers that were away.
 const TOMBSTONES_MS: &str = "604800000";
 
@@ -67,6 +72,13 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         .iter()
         .map(|input| topic(config, input.topic.as_str(), Role::Input, &[]))
         .collect();
+    let alerts = config.outputs.alerts.iter();
+    let keyed = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", ALERTS_MS),
+        ("max.message.bytes", MESSAGE_BYTES_MAX),
+    ];
+    topics.extend(alerts.map(|name| topic(config, name.as_str(), Role::Alerts, &keyed)));
     let bindings = config.bindings.iter();
     topics.extend(bindings.map(|name| topic(config, name.as_str(), Role::Bindings, &[])));
     let compacted = [

@@ -258,7 +258,7 @@ fn cut_map(map: &mut BTreeMap<String, String>, max: usize) -> bool {
 }
 
 /// Cuts a text to at most `max` bytes, at a character; returns whether it was longer.
-fn cut(text: &mut String, max: usize) -> bool {
+pub(crate) fn cut(text: &mut String, max: usize) -> bool {
     if text.len() <= max {
         return false;
     }
