@@ -203,7 +203,7 @@ impl Fusion {
         if alert.revision <= seen.revision {
             return Placement::Duplicate { episode };
         }
-        self.uids.revise(&alert.uid, alert.revision);
+        self.remember(alert, episode);
         if let Some(state) = self.episodes.get_mut(episode) {
             let raised = alert.severity > state.severity;
             state.severity = state.severity.max(alert.severity);

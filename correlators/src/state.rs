@@ -121,14 +121,11 @@ impl Fusion {
             self.put_time(watermark);
         }
         match seen.placement {
-            Placement::Placed { episode, .. } => {
+            Placement::Placed { episode, .. } | Placement::Updated { episode } => {
                 let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
                 let revision = seen.revision;
                 let known = Seen { episode, revision };
-                self.uids.put(seen.uid, seen.time.millis(), known, max);
-            }
-            Placement::Updated { .. } => {
-                self.uids.revise(seen.uid, seen.revision);
+                self.uids.remember(seen.uid, seen.time.millis(), known, max);
                 self.uids.commit();
             }
             Placement::Duplicate { .. } => {}
@@ -193,7 +190,7 @@ impl Fusion {
     }
 
     /// Returns the start of the hour of the oldest alert that is remembered by its uid; none where none is. What tells of
-    /// no alert from then on need not be put again.
+    /// no new or updated alert from then on need not be put again.
     #[must_use]
     pub fn remembers_from(&self) -> Option<Timestamp> {
         let hour = self.uids.oldest_hour()?;

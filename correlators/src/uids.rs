@@ -15,12 +15,20 @@ pub(crate) struct Seen {
     pub(crate) revision: i64,
 }
 
-/// The uids of a tenant.
+/// Places in the queue that may be nobody's any more, beside as many as there are uids.
+const STALE_MAX: usize = 1_024;
+
+/// Uids by the hour of their alert, each in order of arrival.
+type Hours = BTreeMap<i64, VecDeque<Arc<str>>>;
+
+/// The uids of a tenant, each at the time of its newest revision.
 #[derive(Debug)]
 pub(crate) struct Uids {
     by_uid: Lookup<Arc<str>, Seen>,
-    /// By the hour of their alert, each in order of arrival.
-    by_hour: BTreeMap<i64, VecDeque<Arc<str>>>,
+    /// A uid that came again has a new place, and its old one is nobody's: see [`is_queued`].
+    by_hour: Hours,
+    /// Number of places in `by_hour`.
+    places: usize,
     /// The hour of the watermark when they were last swept.
     swept: i64,
     log: Log<Step>,
@@ -29,12 +37,12 @@ pub(crate) struct Uids {
 /// What changed.
 #[derive(Debug)]
 enum Step {
-    /// The last of that hour came.
-    Came(i64),
-    /// The first of that hour went.
-    Went(i64, Arc<str>, Seen),
-    /// It had that revision.
-    Revised(Arc<str>, i64),
+    /// The last of that hour came, and what it was known as before.
+    Came(i64, Option<(Arc<str>, Seen)>),
+    /// The first of that hour went, and what it was known as if its place was its own.
+    Went(i64, Arc<str>, Option<Seen>),
+    /// Places that were nobody's were dropped from these.
+    Settled(Hours, usize),
     /// They were swept at that hour.
     Swept(i64),
 }
@@ -44,6 +52,7 @@ impl Uids {
         Self {
             by_uid: Lookup::default(),
             by_hour: BTreeMap::new(),
+            places: 0,
             swept: i64::MIN,
             log: Log::default(),
         }
@@ -70,29 +79,23 @@ impl Uids {
         own.filter_map(|(hour, uid)| Some((hour, &**uid, self.get(uid)?)))
     }
 
-    /// Remembers a new uid; beyond `max` the oldest goes.
+    /// Remembers a uid, new or at a higher revision; beyond `max` the oldest goes.
     pub(crate) fn remember(&mut self, uid: &str, time: i64, seen: Seen, max: usize) {
         breaks_off();
+        let before = self.by_uid.remove_entry(uid);
         let uid: Arc<str> = uid.into();
         let hour = time.div_euclid(HOUR_MS);
         self.by_uid.insert(Arc::clone(&uid), seen);
         self.by_hour.entry(hour).or_default().push_back(uid);
-        self.log.note(|| Step::Came(hour));
+        self.places += 1;
+        self.log.note(|| Step::Came(hour, before));
         while self.by_uid.len() > max.max(1)
             && let Some(oldest) = self.oldest_hour()
         {
             self.forget_first(oldest);
         }
-    }
-
-    /// Notes that a known uid was seen at a higher revision.
-    pub(crate) fn revise(&mut self, uid: &str, revision: i64) {
-        if let Some((uid, _)) = self.by_uid.get_key_value(uid) {
-            let uid = Arc::clone(uid);
-            if let Some(seen) = self.by_uid.get_mut(&uid) {
-                let before = std::mem::replace(&mut seen.revision, revision);
-                self.log.note(|| Step::Revised(uid, before));
-            }
+        if self.places > self.by_uid.len() * 2 + STALE_MAX {
+            self.settle();
         }
     }
 
@@ -114,25 +117,18 @@ impl Uids {
         }
     }
 
-    /// Remembers, restoring, what came once before: a uid that comes as new was forgotten, whether or not what made it go
-    /// is still told.
-    pub(crate) fn put(&mut self, uid: &str, time: i64, seen: Seen, max: usize) {
-        // Its place in the queue stays, and is not its own any more: see `is_queued`.
-        self.by_uid.remove(uid);
-        self.remember(uid, time, seen, max);
-        self.log.commit();
-    }
-
-    /// Drops places in the queue that are not their uid's own any more.
+    /// Drops the places in the queue that are nobody's.
     pub(crate) fn settle(&mut self) {
-        let Self {
-            by_uid, by_hour, ..
-        } = self;
-        by_hour.retain(|_, uids| {
-            uids.retain(|uid| is_queued(by_uid, uid));
-            !uids.is_empty()
-        });
-        self.log.commit();
+        let own = |uids: &VecDeque<Arc<str>>| -> VecDeque<Arc<str>> {
+            let own = uids.iter().filter(|uid| is_queued(&self.by_uid, uid));
+            own.cloned().collect()
+        };
+        let hours = self.by_hour.iter().map(|(hour, uids)| (*hour, own(uids)));
+        let settled: Hours = hours.filter(|(_, uids)| !uids.is_empty()).collect();
+        let places = settled.values().map(VecDeque::len).sum();
+        let before = std::mem::replace(&mut self.by_hour, settled);
+        let placed = std::mem::replace(&mut self.places, places);
+        self.log.note(|| Step::Settled(before, placed));
     }
 
     pub(crate) fn track(&mut self) {
@@ -146,26 +142,26 @@ impl Uids {
     pub(crate) fn undo(&mut self) {
         for step in self.log.undo() {
             match step {
-                Step::Came(hour) => {
+                Step::Came(hour, before) => {
                     let Some(uids) = self.by_hour.get_mut(&hour) else {
                         continue;
                     };
                     if let Some(uid) = uids.pop_back() {
                         self.by_uid.remove(&uid);
+                        self.places -= 1;
                     }
                     if uids.is_empty() {
                         self.by_hour.remove(&hour);
                     }
+                    self.by_uid.extend(before);
                 }
                 Step::Went(hour, uid, seen) => {
-                    self.by_uid.insert(Arc::clone(&uid), seen);
-                    self.by_hour.entry(hour).or_default().push_front(uid);
+                    let place = Arc::clone(&uid);
+                    self.by_hour.entry(hour).or_default().push_front(place);
+                    self.places += 1;
+                    self.by_uid.extend(seen.map(|seen| (uid, seen)));
                 }
-                Step::Revised(uid, revision) => {
-                    if let Some(seen) = self.by_uid.get_mut(&uid) {
-                        seen.revision = revision;
-                    }
-                }
+                Step::Settled(hours, places) => (self.by_hour, self.places) = (hours, places),
                 Step::Swept(hour) => self.swept = hour,
             }
         }
@@ -176,10 +172,13 @@ impl Uids {
         let Some(uids) = self.by_hour.get_mut(&hour) else {
             return;
         };
-        if let Some(uid) = uids.pop_front()
-            && is_queued(&self.by_uid, &uid)
-            && let Some(seen) = self.by_uid.remove(&uid)
-        {
+        if let Some(uid) = uids.pop_front() {
+            self.places -= 1;
+            let own = is_queued(&self.by_uid, &uid);
+            let seen = self.by_uid.get(&uid).copied().filter(|_| own);
+            if own {
+                self.by_uid.remove(&uid);
+            }
             self.log.note(|| Step::Went(hour, uid, seen));
         }
         if uids.is_empty() {
@@ -193,3 +192,6 @@ fn is_queued(by_uid: &Lookup<Arc<str>, Seen>, uid: &Arc<str>) -> bool {
     let known = by_uid.get_key_value(uid);
     known.is_some_and(|(known, _)| Arc::ptr_eq(known, uid))
 }
+
+#[cfg(test)]
+mod tests;

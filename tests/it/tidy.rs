@@ -466,6 +466,7 @@ const PURE: [(&str, &[&str]); 2] = [
         &[
             "ipnet",
             "petgraph",
+            "postcard",
             "schemas",
             "serde",
             "serde_json",
