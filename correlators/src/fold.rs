@@ -215,12 +215,11 @@ impl Fusion {
     }
 
     pub(crate) fn remember(&mut self, alert: &Alert, episode: u64) {
-        let seen = Seen {
-            episode,
-            revision: alert.revision,
-        };
+        // An update never makes it forgotten sooner.
+        let known = self.uids.get(&alert.uid).map_or(i64::MIN, |seen| seen.hour);
+        let mut seen = Seen::at(alert.start_time.millis(), episode, alert.revision);
+        seen.hour = seen.hour.max(known);
         let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
-        let time = alert.start_time.millis();
-        self.uids.remember(&alert.uid, time, seen, max);
+        self.uids.remember(&alert.uid, seen, max);
     }
 }

@@ -31,7 +31,7 @@ pub struct SeenAlert<'a> {
     pub uid: &'a str,
     /// Its revision.
     pub revision: i64,
-    /// Its start time.
+    /// Its start time; of an update [`Fusion::remembered_at`] after it was applied.
     pub time: Timestamp,
     /// What became of it.
     pub placement: Placement,
@@ -123,9 +123,8 @@ impl Fusion {
         match seen.placement {
             Placement::Placed { episode, .. } | Placement::Updated { episode } => {
                 let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
-                let revision = seen.revision;
-                let known = Seen { episode, revision };
-                self.uids.remember(seen.uid, seen.time.millis(), known, max);
+                let known = Seen::at(seen.time.millis(), episode, seen.revision);
+                self.uids.remember(seen.uid, known, max);
                 self.uids.commit();
             }
             Placement::Duplicate { .. } => {}
@@ -195,6 +194,13 @@ impl Fusion {
     pub fn remembers_from(&self) -> Option<Timestamp> {
         let hour = self.uids.oldest_hour()?;
         Some(Timestamp(hour.saturating_mul(HOUR_MS)))
+    }
+
+    /// Returns the start of the hour that a uid is remembered in: that of its alert or of an update, whichever is later.
+    #[must_use]
+    pub fn remembered_at(&self, uid: &str) -> Option<Timestamp> {
+        let seen = self.uids.get(uid)?;
+        Some(Timestamp(seen.hour.saturating_mul(HOUR_MS)))
     }
 
     fn put_row(&mut self, key: RowKey, value: Option<&[u8]>) -> Result<(), Problem> {

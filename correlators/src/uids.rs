@@ -13,6 +13,18 @@ const HOUR_MS: i64 = 3_600_000;
 pub(crate) struct Seen {
     pub(crate) episode: u64,
     pub(crate) revision: i64,
+    /// Hour of its alert, or of the latest update of it.
+    pub(crate) hour: i64,
+}
+
+impl Seen {
+    pub(crate) fn at(time: i64, episode: u64, revision: i64) -> Self {
+        Self {
+            episode,
+            revision,
+            hour: time.div_euclid(HOUR_MS),
+        }
+    }
 }
 
 /// Places in the queue that may be nobody's any more, beside as many as there are uids.
@@ -21,7 +33,10 @@ const STALE_MAX: usize = 1_024;
 /// Uids by the hour of their alert, each in order of arrival.
 type Hours = BTreeMap<i64, VecDeque<Arc<str>>>;
 
-/// The uids of a tenant, each at the time of its newest revision.
+/// The uids of a tenant.
+///
+/// What is remembered in the end can be told without what is forgotten: neither swept, nor below the floor, nor among the
+/// first of the floor's own hour. So it can be restored though nothing tells any more of what is forgotten.
 #[derive(Debug)]
 pub(crate) struct Uids {
     by_uid: Lookup<Arc<str>, Seen>,
@@ -31,6 +46,10 @@ pub(crate) struct Uids {
     places: usize,
     /// The hour of the watermark when they were last swept.
     swept: i64,
+    /// The latest hour that lost one because there were too many: nothing before it is remembered, nor ever again.
+    floor: Option<i64>,
+    /// Number of those of the floor's hour.
+    at_floor: usize,
     log: Log<Step>,
 }
 
@@ -45,6 +64,8 @@ enum Step {
     Settled(Hours, usize),
     /// They were swept at that hour.
     Swept(i64),
+    /// The floor was there.
+    Rose(Option<i64>),
 }
 
 impl Uids {
@@ -54,6 +75,8 @@ impl Uids {
             by_hour: BTreeMap::new(),
             places: 0,
             swept: i64::MIN,
+            floor: None,
+            at_floor: 0,
             log: Log::default(),
         }
     }
@@ -80,18 +103,25 @@ impl Uids {
     }
 
     /// Remembers a uid, new or at a higher revision; beyond `max` the oldest goes.
-    pub(crate) fn remember(&mut self, uid: &str, time: i64, seen: Seen, max: usize) {
+    pub(crate) fn remember(&mut self, uid: &str, seen: Seen, max: usize) {
         breaks_off();
+        if self.floor.is_some_and(|floor| seen.hour < floor) {
+            return;
+        }
         let before = self.by_uid.remove_entry(uid);
+        if let Some((_, before)) = &before {
+            self.at_floor -= usize::from(self.floor == Some(before.hour));
+        }
+        self.at_floor += usize::from(self.floor == Some(seen.hour));
         let uid: Arc<str> = uid.into();
-        let hour = time.div_euclid(HOUR_MS);
         self.by_uid.insert(Arc::clone(&uid), seen);
-        self.by_hour.entry(hour).or_default().push_back(uid);
+        self.by_hour.entry(seen.hour).or_default().push_back(uid);
         self.places += 1;
-        self.log.note(|| Step::Came(hour, before));
+        self.log.note(|| Step::Came(seen.hour, before));
         while self.by_uid.len() > max.max(1)
             && let Some(oldest) = self.oldest_hour()
         {
+            self.raise(Some(oldest));
             self.forget_first(oldest);
         }
         if self.places > self.by_uid.len() * 2 + STALE_MAX {
@@ -115,6 +145,48 @@ impl Uids {
         {
             self.forget_first(oldest);
         }
+    }
+
+    /// Returns the floor, and how many are remembered of its hour.
+    pub(crate) fn floor(&self) -> Option<(i64, u64)> {
+        let count = u64::try_from(self.at_floor).unwrap_or(u64::MAX);
+        self.floor.map(|floor| (floor, count))
+    }
+
+    /// Restores the floor that was told last, and forgets what is below it.
+    pub(crate) fn put_floor(&mut self, floor: Option<(i64, u64)>) {
+        self.settle();
+        self.raise(floor.map(|(hour, _)| hour));
+        let Some((floor, left)) = floor else {
+            return;
+        };
+        while let Some(oldest) = self.oldest_hour()
+            && oldest < floor
+        {
+            self.forget_first(oldest);
+        }
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        while self
+            .by_hour
+            .get(&floor)
+            .is_some_and(|uids| uids.len() > left)
+        {
+            self.forget_first(floor);
+        }
+    }
+
+    fn raise(&mut self, floor: Option<i64>) {
+        if self.floor != floor {
+            let before = std::mem::replace(&mut self.floor, floor);
+            self.log.note(|| Step::Rose(before));
+            self.at_floor = self.count_at_floor();
+        }
+    }
+
+    fn count_at_floor(&self) -> usize {
+        let uids = self.floor.and_then(|floor| self.by_hour.get(&floor));
+        let uids = uids.into_iter().flatten();
+        uids.filter(|uid| is_queued(&self.by_uid, uid)).count()
     }
 
     /// Drops the places in the queue that are nobody's.
@@ -163,8 +235,10 @@ impl Uids {
                 }
                 Step::Settled(hours, places) => (self.by_hour, self.places) = (hours, places),
                 Step::Swept(hour) => self.swept = hour,
+                Step::Rose(floor) => self.floor = floor,
             }
         }
+        self.at_floor = self.count_at_floor();
     }
 
     fn forget_first(&mut self, hour: i64) {
@@ -178,6 +252,7 @@ impl Uids {
             let seen = self.by_uid.get(&uid).copied().filter(|_| own);
             if own {
                 self.by_uid.remove(&uid);
+                self.at_floor -= usize::from(self.floor == Some(hour));
             }
             self.log.note(|| Step::Went(hour, uid, seen));
         }

@@ -43,7 +43,7 @@ impl Fusion {
             let watermark = self.swept_hour.saturating_mul(HOUR_MS);
             self.put_time(Timestamp(watermark));
         }
-        self.uids.settle();
+        self.uids.put_floor(self.committed.uids_floor);
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Scalars {
     pub(super) longest_lease_ms: i64,
     stats: Stats,
     pub(super) counts: Counts,
+    /// The hour below which no uid is remembered, and how many are of that hour.
+    pub(super) uids_floor: Option<(i64, u64)>,
 }
 
 /// How many rows there are of each kind, so that none is lost unnoticed.
@@ -42,6 +44,7 @@ impl Default for Scalars {
             longest_lease_ms: 0,
             stats: Stats::default(),
             counts: Counts::default(),
+            uids_floor: None,
         }
     }
 }
@@ -58,6 +61,7 @@ impl Fusion {
             longest_lease_ms: self.leases.longest_ms(),
             stats: self.stats,
             counts: self.counts(),
+            uids_floor: self.uids.floor(),
         }
     }
 
