@@ -2,6 +2,7 @@
 
 use schemas::alert::{Alert, AlertActivity, AlertDisposition, AlertKind};
 use schemas::incident::Change;
+use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use crate::episode::{Episode, Tally};
@@ -203,7 +204,9 @@ impl Fusion {
         if alert.revision <= seen.revision {
             return Placement::Duplicate { episode };
         }
-        self.remember(alert, episode);
+        // An update never makes it forgotten sooner.
+        let remembered = seen.time.max(alert.start_time.millis());
+        self.remember(alert, remembered, episode);
         if let Some(state) = self.episodes.get_mut(episode) {
             let raised = alert.severity > state.severity;
             state.severity = state.severity.max(alert.severity);
@@ -211,15 +214,19 @@ impl Fusion {
             self.extend(episode, raised, false);
             self.settle(alert.start_time.millis());
         }
-        Placement::Updated { episode }
+        Placement::Updated {
+            episode,
+            remembered: Timestamp(remembered),
+        }
     }
 
-    pub(crate) fn remember(&mut self, alert: &Alert, episode: u64) {
-        // An update never makes it forgotten sooner.
-        let known = self.uids.get(&alert.uid).map_or(i64::MIN, |seen| seen.hour);
-        let mut seen = Seen::at(alert.start_time.millis(), episode, alert.revision);
-        seen.hour = seen.hour.max(known);
+    pub(crate) fn remember(&mut self, alert: &Alert, time: i64, episode: u64) {
         let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
+        let seen = Seen {
+            episode,
+            revision: alert.revision,
+            time,
+        };
         self.uids.remember(&alert.uid, seen, max);
     }
 }

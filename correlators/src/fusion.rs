@@ -84,6 +84,8 @@ pub enum Placement {
     Updated {
         /// The episode that holds it.
         episode: u64,
+        /// What its uid is remembered by from now on: its start time, or that of a revision before where that is later.
+        remembered: Timestamp,
     },
 }
 
@@ -244,7 +246,7 @@ impl Fusion {
             }
             None => self.begin(alert, named, rule, key, late),
         };
-        self.remember(alert, episode);
+        self.remember(alert, time, episode);
         self.settle(time);
         debug_assert_eq!(check_placed(self, episode), Ok(()));
         Placement::Placed { episode, late }

@@ -31,7 +31,7 @@ pub struct SeenAlert<'a> {
     pub uid: &'a str,
     /// Its revision.
     pub revision: i64,
-    /// Its start time; of an update [`Fusion::remembered_at`] after it was applied.
+    /// Its start time.
     pub time: Timestamp,
     /// What became of it.
     pub placement: Placement,
@@ -120,15 +120,22 @@ impl Fusion {
         if let Some(watermark) = seen.watermark {
             self.put_time(watermark);
         }
-        match seen.placement {
-            Placement::Placed { episode, .. } | Placement::Updated { episode } => {
-                let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
-                let known = Seen::at(seen.time.millis(), episode, seen.revision);
-                self.uids.remember(seen.uid, known, max);
-                self.uids.commit();
-            }
-            Placement::Duplicate { .. } => {}
-        }
+        let (episode, time) = match seen.placement {
+            Placement::Placed { episode, .. } => (episode, seen.time),
+            Placement::Updated {
+                episode,
+                remembered,
+            } => (episode, remembered),
+            Placement::Duplicate { .. } => return,
+        };
+        let known = Seen {
+            episode,
+            revision: seen.revision,
+            time: time.millis(),
+        };
+        let max = usize::try_from(self.settings.limits.uids).unwrap_or(usize::MAX);
+        self.uids.remember(seen.uid, known, max);
+        self.uids.commit();
     }
 
     /// Restores that the tenant was told the watermark, between what came before and what comes next.
@@ -182,25 +189,18 @@ impl Fusion {
             hash.add(key.to_string().as_bytes());
             hash.add(&value);
         }
-        for (hour, uid, seen) in self.uids.iter() {
-            hash.add(&encode(&(hour, uid, seen.episode, seen.revision)));
+        for (uid, seen) in self.uids.iter() {
+            hash.add(&encode(&(uid, seen.time, seen.episode, seen.revision)));
         }
         hash.finish()
     }
 
     /// Returns the start of the hour of the oldest alert that is remembered by its uid; none where none is. What tells of
-    /// no new or updated alert from then on need not be put again.
+    /// no new alert from then on, and of no update remembered from then on, need not be put again.
     #[must_use]
     pub fn remembers_from(&self) -> Option<Timestamp> {
         let hour = self.uids.oldest_hour()?;
         Some(Timestamp(hour.saturating_mul(HOUR_MS)))
-    }
-
-    /// Returns the start of the hour that a uid is remembered in: that of its alert or of an update, whichever is later.
-    #[must_use]
-    pub fn remembered_at(&self, uid: &str) -> Option<Timestamp> {
-        let seen = self.uids.get(uid)?;
-        Some(Timestamp(seen.hour.saturating_mul(HOUR_MS)))
     }
 
     fn put_row(&mut self, key: RowKey, value: Option<&[u8]>) -> Result<(), Problem> {

@@ -13,17 +13,13 @@ const HOUR_MS: i64 = 3_600_000;
 pub(crate) struct Seen {
     pub(crate) episode: u64,
     pub(crate) revision: i64,
-    /// Hour of its alert, or of the latest update of it.
-    pub(crate) hour: i64,
+    /// What it is remembered by: start of its alert, or of a later update.
+    pub(crate) time: i64,
 }
 
 impl Seen {
-    pub(crate) fn at(time: i64, episode: u64, revision: i64) -> Self {
-        Self {
-            episode,
-            revision,
-            hour: time.div_euclid(HOUR_MS),
-        }
+    fn hour(&self) -> i64 {
+        self.time.div_euclid(HOUR_MS)
     }
 }
 
@@ -95,29 +91,29 @@ impl Uids {
     }
 
     /// Returns what is remembered, by hour and in order of arrival.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &str, Seen)> {
-        let hours = self.by_hour.iter();
-        let queued = hours.flat_map(|(hour, uids)| uids.iter().map(|uid| (*hour, uid)));
-        let own = queued.filter(|(_, uid)| is_queued(&self.by_uid, uid));
-        own.filter_map(|(hour, uid)| Some((hour, &**uid, self.get(uid)?)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Seen)> {
+        let places = self.by_hour.values().flatten();
+        let own = places.filter(|uid| is_queued(&self.by_uid, uid));
+        own.filter_map(|uid| Some((&**uid, self.get(uid)?)))
     }
 
     /// Remembers a uid, new or at a higher revision; beyond `max` the oldest goes.
     pub(crate) fn remember(&mut self, uid: &str, seen: Seen, max: usize) {
         breaks_off();
-        if self.floor.is_some_and(|floor| seen.hour < floor) {
+        let hour = seen.hour();
+        if self.floor.is_some_and(|floor| hour < floor) {
             return;
         }
         let before = self.by_uid.remove_entry(uid);
         if let Some((_, before)) = &before {
-            self.at_floor -= usize::from(self.floor == Some(before.hour));
+            self.at_floor -= usize::from(self.floor == Some(before.hour()));
         }
-        self.at_floor += usize::from(self.floor == Some(seen.hour));
+        self.at_floor += usize::from(self.floor == Some(hour));
         let uid: Arc<str> = uid.into();
         self.by_uid.insert(Arc::clone(&uid), seen);
-        self.by_hour.entry(seen.hour).or_default().push_back(uid);
+        self.by_hour.entry(hour).or_default().push_back(uid);
         self.places += 1;
-        self.log.note(|| Step::Came(seen.hour, before));
+        self.log.note(|| Step::Came(hour, before));
         while self.by_uid.len() > max.max(1)
             && let Some(oldest) = self.oldest_hour()
         {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use correlators::invariants::check;
 use correlators::{Fusion, Placement, RowKey, SeenAlert, Settings};
 use proptest::prelude::*;
-use schemas::alert::Alert;
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
 use tests::scenario::Step;
@@ -229,22 +228,18 @@ impl Shard {
                         watermark: self.clock.told,
                         uid: alert.uid.clone(),
                         revision: alert.revision,
-                        time: self.kept_at(alert, placement),
+                        time: match placement {
+                            Placement::Updated { remembered, .. } => remembered,
+                            Placement::Placed { .. } | Placement::Duplicate { .. } => {
+                                alert.start_time
+                            }
+                        },
                         placement: Some(placement),
                     });
                 }
             }
         }
         block
-    }
-
-    /// Returns the time to keep of an alert: that of an update is when its uid is remembered from now on.
-    fn kept_at(&self, alert: &Alert, placement: Placement) -> Timestamp {
-        let remembered = self.fusion.remembered_at(&alert.uid);
-        match placement {
-            Placement::Updated { .. } => remembered.unwrap_or(alert.start_time),
-            Placement::Placed { .. } | Placement::Duplicate { .. } => alert.start_time,
-        }
     }
 
     /// Applies an epoch, writes and commits it; returns what it published.

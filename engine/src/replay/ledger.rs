@@ -109,7 +109,7 @@ impl Ledger {
                 }
                 (episode, false)
             }
-            Placement::Duplicate { episode } | Placement::Updated { episode } => {
+            Placement::Duplicate { episode } | Placement::Updated { episode, .. } => {
                 self.duplicates += 1;
                 (episode, true)
             }

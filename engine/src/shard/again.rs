@@ -76,7 +76,7 @@ fn is_same(fate: &Fate, entry: &state::Entry) -> bool {
                 (episode, if late { Placed::Late } else { Placed::New })
             }
             Placement::Duplicate { episode } => (episode, Placed::Duplicate),
-            Placement::Updated { episode } => (episode, Placed::Update),
+            Placement::Updated { episode, .. } => (episode, Placed::Update),
         };
         digest.episode == episode && digest.placed == placed
     };

@@ -8,7 +8,7 @@ use schemas::time::Timestamp;
 use super::Shard;
 use crate::bus::{Committed, Input, NewRecord, Record};
 use crate::state::{
-    Block, Entry, Fate, Key, Meta, Placed, Position, Start, StateError, decode, unframe,
+    Block, Digest, Entry, Fate, Key, Meta, Placed, Position, Start, StateError, decode, unframe,
 };
 
 /// A shard cannot be worked on from the state that is there.
@@ -239,7 +239,7 @@ impl Shard {
                         uid: &digest.uid,
                         revision: digest.revision,
                         time: Timestamp(digest.time),
-                        placement: placement(digest.placed, digest.episode),
+                        placement: placement(digest),
                     });
                 }
             }
@@ -256,8 +256,9 @@ impl Shard {
     }
 }
 
-fn placement(placed: Placed, episode: u64) -> Placement {
-    match placed {
+fn placement(digest: &Digest) -> Placement {
+    let episode = digest.episode;
+    match digest.placed {
         Placed::New => Placement::Placed {
             episode,
             late: false,
@@ -267,7 +268,10 @@ fn placement(placed: Placed, episode: u64) -> Placement {
             late: true,
         },
         Placed::Duplicate => Placement::Duplicate { episode },
-        Placed::Update => Placement::Updated { episode },
+        Placed::Update => Placement::Updated {
+            episode,
+            remembered: Timestamp(digest.time),
+        },
     }
 }
 

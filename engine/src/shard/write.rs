@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use correlators::Placement;
+use schemas::alert::Alert;
 use schemas::incident::Incident;
 
 use super::clock::Mark;
@@ -192,7 +193,7 @@ impl Builder {
                             tenant: self.tenant(&alert.tenant),
                             uid: alert.uid.clone(),
                             revision: alert.revision,
-                            time: alert.start_time.millis(),
+                            time: remembered(alert, *placement),
                             episode,
                             placed,
                         }
@@ -226,6 +227,14 @@ impl Builder {
     }
 }
 
+/// Returns the time that an alert is remembered by.
+fn remembered(alert: &Alert, placement: Placement) -> i64 {
+    match placement {
+        Placement::Placed { .. } | Placement::Duplicate { .. } => alert.start_time.millis(),
+        Placement::Updated { remembered, .. } => remembered.millis(),
+    }
+}
+
 fn placed(placement: Placement) -> (u64, Placed) {
     match placement {
         Placement::Placed {
@@ -237,7 +246,7 @@ fn placed(placement: Placement) -> (u64, Placed) {
             late: true,
         } => (episode, Placed::Late),
         Placement::Duplicate { episode } => (episode, Placed::Duplicate),
-        Placement::Updated { episode } => (episode, Placed::Update),
+        Placement::Updated { episode, .. } => (episode, Placed::Update),
     }
 }
 

@@ -27,7 +27,10 @@ fn check(script: &str, expected: Expect) {
             "u" => ledger.place(
                 0,
                 &alert(words[1], "t"),
-                Placement::Updated { episode: number(2) },
+                Placement::Updated {
+                    episode: number(2),
+                    remembered: schemas::time::Timestamp(0),
+                },
             ),
             "x" => ledger.refuse(0, "not_json"),
             "o" => ledger.output(
