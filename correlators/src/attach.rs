@@ -184,6 +184,6 @@ impl Fusion {
             return None;
         }
         let evidence = self.weigh(number, episode, hot, LinkKind::LookBack)?;
-        (evidence.weight >= evidence.bar && self.fits(hot, other)).then_some(evidence)
+        (evidence.weight >= evidence.bar && self.barrier(hot, other).is_none()).then_some(evidence)
     }
 }

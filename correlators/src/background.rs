@@ -14,11 +14,18 @@ use crate::thread::{Thread, rule_weight};
 pub(crate) struct Damping {
     /// In thousandths, at least 1,000.
     divisor: i64,
+    /// Taken off what remains.
+    distrust: Millibits,
 }
 
 impl Damping {
     pub(crate) fn of(self, bits: Millibits) -> Millibits {
-        i32::try_from(i64::from(bits) * 1_000 / self.divisor).unwrap_or(0)
+        let damped = i32::try_from(i64::from(bits) * 1_000 / self.divisor).unwrap_or(0);
+        if self.distrust > 0 {
+            (damped - self.distrust).max(damped.min(0))
+        } else {
+            damped
+        }
     }
 }
 
@@ -78,16 +85,21 @@ impl Fusion {
     }
 
     /// Returns how much evidence of an entity is weakened at `time` because it meets many hosts and accounts: rates lag an
-    /// hour, a new scanner does not.
+    /// hour, a new scanner does not; or because analysts unlinked what shared it.
     pub(crate) fn damping(&self, entity: EntityId, time: i64) -> Damping {
         let free = self.settings.background.fan_free.max(1);
         let fan = self.entities.get(entity).map_or(0, |state| state.fan(time));
+        let distrust = self.distrust(entity, time);
         if fan <= free {
-            return Damping { divisor: 1_000 };
+            return Damping {
+                divisor: 1_000,
+                distrust,
+            };
         }
         let excess = i64::from(fixed::log2_ratio(u64::from(fan), u64::from(free)));
         Damping {
             divisor: 1_000 + 2 * excess,
+            distrust,
         }
     }
 
@@ -116,6 +128,10 @@ impl Fusion {
             milli(background.prior_common_milli) + counted,
             background.prior_window_ms,
         );
+        let unexpected = |mention: &&Mention| {
+            let state = self.entities.get(mention.entity);
+            state.is_none_or(|state| !state.expects(rule, time))
+        };
         let at = |mention: &Mention| {
             let counted = self
                 .entities
@@ -126,7 +142,8 @@ impl Fusion {
                 background.prior_pair_window_ms,
             )
         };
-        (in_tenant, mentions.iter().map(at).max().unwrap_or(0))
+        let surprising = mentions.iter().filter(unexpected).map(at);
+        (in_tenant, surprising.max().unwrap_or(0))
     }
 
     /// Returns how much rarer than one in `rules_expected` the rule is at `entity`, shrunk towards its rate in the tenant:

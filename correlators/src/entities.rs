@@ -175,6 +175,10 @@ impl Entities {
         aliases.extend(gone.name.aliases.iter().cloned());
         kept.rename(aliases);
         kept.weak_only &= gone.weak_only;
+        kept.distrust = kept.distrust.max(gone.distrust);
+        for (rule, until) in gone.expected {
+            kept.expect(rule, until, settings.limits.expected);
+        }
         kept.episodes_rate.merge(&gone.episodes_rate, half_life_ms);
         kept.novel_rate.merge(&gone.novel_rate, half_life_ms);
         kept.threads_rate

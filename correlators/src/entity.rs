@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemas::entity::{Entity, EntityKind};
 use serde::{Deserialize, Serialize};
 
+use crate::fixed::Millibits;
 use crate::interner::RuleId;
 use crate::limits::Limits;
 use crate::rates::Rate;
@@ -65,6 +66,10 @@ pub(crate) struct EntityState {
     pub(crate) weak_keys: Vec<Hint>,
     /// Only ever named by a weak key.
     pub(crate) weak_only: bool,
+    /// Rules that analysts expect here, and until when.
+    pub(crate) expected: Vec<(RuleId, i64)>,
+    /// How much less its evidence counts since analysts unlinked alerts that shared it, and as of when.
+    pub(crate) distrust: (Millibits, i64),
     pub(crate) last_hour: i64,
 }
 
@@ -89,6 +94,8 @@ impl EntityState {
             live: 0,
             weak_keys: Vec::new(),
             weak_only: false,
+            expected: Vec::new(),
+            distrust: (0, 0),
             last_hour: i64::MIN,
         }
     }
@@ -162,6 +169,25 @@ impl EntityState {
         if let Some((_, rate)) = self.rules.get_mut(at) {
             rate.add(time, half_life_ms, u32::MAX);
         }
+    }
+
+    /// Notes that analysts expect `rule` here until then; beyond `max` the one that ends first is forgotten.
+    pub(crate) fn expect(&mut self, rule: RuleId, until: i64, max: u32) {
+        match self.expected.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, known)) => *known = until.max(*known),
+            None => self.expected.push((rule, until)),
+        }
+        self.expected
+            .sort_unstable_by_key(|(rule, until)| (*until, *rule));
+        let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
+        let excess = self.expected.len().saturating_sub(max);
+        self.expected.drain(..excess);
+    }
+
+    /// Returns whether analysts expect `rule` here at `time`.
+    pub(crate) fn expects(&self, rule: RuleId, time: i64) -> bool {
+        let mut known = self.expected.iter();
+        known.any(|(known, until)| *known == rule && time < *until)
     }
 
     /// Holds what was joined from two entities inside the bounds of one.

@@ -67,6 +67,7 @@ impl Fusion {
     }
 
     fn drop_thread(&mut self, number: u64) {
+        self.unindex_incident(number);
         let Some(thread) = self.threads.remove(number) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::thread::Thread;
 use crate::uids::Seen;
 
 /// Namespace of the ids of episodes, threads and incidents.
-const IDS: Uuid = Uuid::from_u128(0x6f1d_3a2e_58c4_4b0f_9d67_c2b1_90e4_7a35);
+pub(crate) const IDS: Uuid = Uuid::from_u128(0x6f1d_3a2e_58c4_4b0f_9d67_c2b1_90e4_7a35);
 
 impl Fusion {
     /// Returns the episode that an alert of this key at `time` repeats.
@@ -24,7 +24,10 @@ impl Fusion {
         let episode = self.episodes.get(number)?;
         let fold = &self.settings.fold;
         let near = time - episode.end() <= fold.gap_ms && episode.start - time <= fold.gap_ms;
-        (near && time - episode.start <= fold.span_ms).then_some(number)
+        let thread = self.threads.get(episode.thread)?;
+        let recurs = thread.closed_at().is_some_and(|closed| time > closed);
+        let folds = near && time - episode.start <= fold.span_ms;
+        (folds && !(recurs && self.is_shut(thread, time))).then_some(number)
     }
 
     /// Folds a repeat into its episode.
@@ -45,8 +48,14 @@ impl Fusion {
         }
         let raised = alert.severity > episode.severity;
         episode.severity = episode.severity.max(alert.severity);
+        let thread = episode.thread;
         let doubled = before.checked_ilog2() < episode.tally.count.checked_ilog2();
         self.extend(number, raised, doubled);
+        // What goes on after it was closed is not over; what was before only came late.
+        let closed = self.threads.get(thread).and_then(Thread::closed_at);
+        if closed.is_some_and(|closed| alert.start_time.millis() > closed) {
+            self.reopen_by_alert(thread);
+        }
     }
 
     /// Notes in the thread of an episode that it went on.
@@ -145,7 +154,9 @@ impl Fusion {
         let rule_term = rule_terms.min().unwrap_or(0);
         let (in_tenant, at_entity) = self.novelty(rule, &named.evidence, time);
         let background = &self.settings.background;
-        let pinned_context = matches!(alert.kind, AlertKind::Vulnerability | AlertKind::Compliance)
+        let expected = self.is_expected(rule, &named.evidence, time);
+        let pinned_context = expected
+            || matches!(alert.kind, AlertKind::Vulnerability | AlertKind::Compliance)
             || alert.activity == AlertActivity::Close;
         let routine = in_tenant < background.routine_rule && at_entity < background.routine_pair;
         let shape = Shape {
@@ -170,16 +181,18 @@ impl Fusion {
             rule,
             shape: self.rules.share(rule, shape),
             severity: alert.severity,
-            confidence: alert.confidence.map_or(50, |percent| {
-                u32::try_from(percent.clamp(0, 100)).unwrap_or(50)
-            }),
+            confidence: self.trusted(rule, alert.confidence),
             mentions: named.evidence,
             roles: named.roles,
             recorded: named.recorded,
             source: named.source,
             target: named.target,
             rule_term,
-            novelty: in_tenant.max(at_entity / 2),
+            novelty: if expected {
+                0
+            } else {
+                in_tenant.max(at_entity / 2)
+            },
             context: routine || pinned_context,
             pinned_context,
             late,

@@ -10,6 +10,7 @@ use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::command::Answers;
 use crate::entities::{Entities, Same};
 use crate::entity::EntityId;
 use crate::episode::Episode;
@@ -49,6 +50,10 @@ pub struct Fusion {
     /// Event time that is over: what comes before it is late.
     pub(crate) watermark: i64,
     pub(crate) swept_hour: i64,
+    /// Where each incident is to be found, and each that went into another: by id.
+    pub(crate) incidents: Index<Uuid, u64>,
+    /// Commands that were answered.
+    pub(crate) answers: Answers,
     /// Threads by when they are dropped.
     pub(crate) expiry: Queue<(i64, u64)>,
     /// What the alert at hand changed, by thread.
@@ -107,11 +112,31 @@ pub enum Output {
         /// The survivor.
         into: u64,
     },
+    /// A thread that was an incident fell into parts.
+    ThreadSplit {
+        /// The thread, which is gone, or its number that of one of the parts.
+        thread: u64,
+        /// All parts.
+        parts: Vec<Part>,
+    },
     /// A thread was promoted: it is an incident from here on.
     ThreadPromoted {
         /// The thread.
         thread: u64,
     },
+}
+
+/// A part of a thread that was split: a thread from here on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Its number, which is that of its first episode, or of the founder where it has it.
+    pub thread: u64,
+    /// Its id.
+    pub id: Uuid,
+    /// It is the incident that was split, and kept its id; another part is promoted where it is one.
+    pub incident: bool,
+    /// Its episodes.
+    pub episodes: Vec<u64>,
 }
 
 /// Counts of what happened, and sizes of what is held.
@@ -121,8 +146,16 @@ pub struct Stats {
     pub promoted: u64,
     /// Incidents merged into others.
     pub merged: u64,
-    /// Merges that only a bound forbade.
+    /// Merges that a bound or an analyst's word forbade.
     pub merges_refused: u64,
+    /// Incidents split by analysts.
+    pub split: u64,
+    /// Closed incidents that an alert opened again.
+    pub reopened: u64,
+    /// Commands applied.
+    pub commands_applied: u64,
+    /// Commands refused; one that is sent again counts once.
+    pub commands_refused: u64,
     /// Threads sealed because they were full.
     pub sealed: u64,
     /// Threads dropped when idle or to keep a bound.
@@ -145,6 +178,10 @@ impl std::iter::Sum for Stats {
             promoted: a.promoted + b.promoted,
             merged: a.merged + b.merged,
             merges_refused: a.merges_refused + b.merges_refused,
+            split: a.split + b.split,
+            reopened: a.reopened + b.reopened,
+            commands_applied: a.commands_applied + b.commands_applied,
+            commands_refused: a.commands_refused + b.commands_refused,
             sealed: a.sealed + b.sealed,
             threads_dropped: a.threads_dropped + b.threads_dropped,
             evicted_by_bound: a.evicted_by_bound + b.evicted_by_bound,
@@ -176,6 +213,8 @@ impl Fusion {
             now: i64::MIN,
             watermark: i64::MIN,
             swept_hour: i64::MIN,
+            incidents: Index::default(),
+            answers: Answers::new(),
             expiry: Queue::default(),
             touched: BTreeMap::new(),
             changed: BTreeSet::new(),

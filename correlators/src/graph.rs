@@ -104,6 +104,16 @@ pub fn components(nodes: usize, edges: &[Edge]) -> Vec<Vec<usize>> {
     parts
 }
 
+/// Returns the edges, ascending, that each join what those before them do not: a forest that takes them as they come.
+#[must_use]
+pub fn forest(nodes: usize, edges: &[Edge]) -> Vec<usize> {
+    let mut sets = UnionFind::<usize>::new(nodes);
+    proper(nodes, edges)
+        .filter(|(_, edge)| sets.union(edge.from, edge.to))
+        .map(|(index, _)| index)
+        .collect()
+}
+
 /// Returns the edges without which their two ends would no longer be connected, ascending.
 #[must_use]
 pub fn bridge_edges(nodes: usize, edges: &[Edge]) -> Vec<usize> {

@@ -37,6 +37,9 @@ pub(crate) struct RuleState {
     pub(crate) name: Box<str>,
     pub(crate) rate: Rate,
     pub(crate) last: i64,
+    /// Analysts' verdicts on what it raised.
+    pub(crate) confirmed: u32,
+    pub(crate) refuted: u32,
     /// What its latest episode is like: derived.
     #[serde(skip)]
     shape: Option<Arc<Shape>>,

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemas::incident::Classification;
+
 use crate::episode::{Episode, sum};
 use crate::fusion::Fusion;
 use crate::graph::{Edge, components};
@@ -32,6 +34,9 @@ pub enum Invariant {
     Reference,
     /// C-9: the links by which a thread's episodes joined make one tree of it: each but the founder says why it belongs.
     Cohesion,
+    /// C-10: what analysts said holds: a closed incident says why, what they unlinked is apart, and every incident is found by
+    /// its id and by those of the incidents that went into it.
+    Analyst,
 }
 
 /// An invariant that does not hold, and where.
@@ -62,10 +67,18 @@ pub fn check(fusion: &Fusion) -> Result<(), Violation> {
         life(fusion, number, thread)?;
         thread_bounds(fusion, number, thread)?;
         cohesion(fusion, number, thread)?;
+        analyst(fusion, number, thread)?;
     }
     let open = fusion.episodes.iter().filter(|(_, episode)| episode.open);
     let indexed = open.count() == fusion.open.len() && fusion.entities.is_indexed();
     hold(indexed, Invariant::Reference, || "an index".to_owned())?;
+    let incidents = fusion.threads.iter();
+    let ids: usize = incidents
+        .map(|(_, thread)| thread.incident_ids().len())
+        .sum();
+    hold(ids == fusion.incidents.len(), Invariant::Analyst, || {
+        format!("{ids} ids of {}", fusion.incidents.len())
+    })?;
     let queued = fusion.expiry.len() == fusion.threads.len();
     hold(queued, Invariant::Life, || "the queue to drop".to_owned())?;
     revision(fusion)?;
@@ -109,6 +122,7 @@ fn membership(fusion: &Fusion) -> Result<(), Violation> {
         let sound = !members.is_empty()
             && members.len() == thread.episodes.len()
             && thread.founder == number
+            && members.binary_search(&number).is_ok()
             && members.iter().all(own);
         hold(sound, Invariant::Membership, || format!("thread {number}"))?;
         held += members.len();
@@ -169,6 +183,33 @@ fn cohesion(fusion: &Fusion, number: u64, thread: &Thread) -> Result<(), Violati
     })
 }
 
+fn analyst(fusion: &Fusion, number: u64, thread: &Thread) -> Result<(), Violation> {
+    let broken = |what: &'static str| move || format!("{what} of thread {number}");
+    for (own, other) in &thread.apart {
+        let other = fusion.episodes.get(*other).map(|episode| episode.thread);
+        let sound = thread.episodes.contains(own) && other != Some(number);
+        hold(sound, Invariant::Analyst, broken("what is apart"))?;
+    }
+    let own = thread.id();
+    let apart = thread.related.iter().all(|related| related.id != own);
+    let few = thread.related.len() <= crate::apart::RELATED_MAX;
+    hold(apart && few, Invariant::Analyst, broken("what is related"))?;
+    let found = |id| fusion.incidents.get(&id) == Some(number);
+    let found = thread.incident_ids().into_iter().all(found);
+    hold(found, Invariant::Analyst, broken("an id"))?;
+    let Some(state) = thread.incident.as_deref() else {
+        return Ok(());
+    };
+    let (desk, limits) = (&state.desk, &fusion.settings.limits);
+    let told = desk.closed.is_none() || desk.classification != Classification::Unset;
+    hold(told, Invariant::Analyst, broken("why it is closed"))?;
+    let bounded = within(desk.comments.len(), limits.comments)
+        && within(desk.comment_bytes(), limits.comment_bytes)
+        && within(desk.tags.len(), limits.tags)
+        && within(thread.apart.len(), limits.unlinked.saturating_mul(2));
+    hold(bounded, Invariant::Bound, broken("what analysts said"))
+}
+
 fn revision(fusion: &Fusion) -> Result<(), Violation> {
     let incidents = fusion
         .threads
@@ -218,6 +259,7 @@ fn bounds(fusion: &Fusion) -> Result<(), Violation> {
         ("uids", fusion.uids.len(), limits.uids),
         ("uids by hour", fusion.uids.iter().count(), limits.uids),
         ("leases", fusion.leases.len(), limits.leases),
+        ("outcomes", fusion.answers.len(), limits.commands),
         ("open episodes", fusion.open.len(), limits.episodes),
     ];
     for (name, count, max) in counts {
@@ -231,6 +273,7 @@ fn bounds(fusion: &Fusion) -> Result<(), Violation> {
             ("in the ring", state.ring.len(), limits.ring),
             ("threads", state.threads.len(), limits.ring_threads.max(1)),
             ("rules", state.rules.len(), limits.rules_at_entity.max(1)),
+            ("expected", state.expected.len(), limits.expected.max(1)),
         ];
         for (name, count, max) in counts {
             hold(within(count, max), Invariant::Bound, || {

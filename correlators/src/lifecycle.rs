@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemas::alert::Severity;
-use schemas::incident::{Change, RelatedIncident};
+use schemas::incident::Change;
 use serde::{Deserialize, Serialize};
 
+use crate::command::Desk;
 use crate::entity::EntityId;
 use crate::episode::Evidence;
 use crate::fusion::{Fusion, Output};
@@ -17,8 +18,6 @@ use crate::order::Tactics;
 use crate::score::Score;
 use crate::thread::Thread;
 
-/// Related incidents an incident lists.
-const RELATED_MAX: usize = 16;
 /// Merged incidents an incident lists.
 const MERGED_MAX: usize = 64;
 
@@ -37,7 +36,8 @@ pub(crate) struct IncidentState {
     pub(crate) title: String,
     pub(crate) learning: bool,
     pub(crate) merged_from: Vec<String>,
-    pub(crate) related: Vec<RelatedIncident>,
+    /// What analysts made of it.
+    pub(crate) desk: Desk,
     /// Episodes whose repeats are not published yet.
     pub(crate) unshown: BTreeSet<u64>,
 }
@@ -49,14 +49,20 @@ impl Fusion {
     }
 
     /// Makes two threads one, for `evidence`, which the episode it leads to keeps. Returns the survivor: published before
-    /// not, then the older, then the lower number.
+    /// not, then the one that analysts worked on, then the older, then the lower number.
     pub(crate) fn join(&mut self, a: u64, b: u64, evidence: Evidence) -> u64 {
         let rank = |number: u64| {
-            self.threads
-                .get(number)
-                .map(|thread| (thread.incident.is_none(), thread.start, number))
+            self.threads.get(number).map(|thread| {
+                let untouched = !thread.is_touched();
+                (thread.incident.is_none(), untouched, thread.start, number)
+            })
         };
         let (kept, gone) = if rank(a) <= rank(b) { (a, b) } else { (b, a) };
+        self.join_into(kept, gone, evidence)
+    }
+
+    /// Makes `gone` a part of `kept`; see [`Self::join`].
+    pub(crate) fn join_into(&mut self, kept: u64, gone: u64, evidence: Evidence) -> u64 {
         let both_published = self
             .threads
             .get(gone)
@@ -135,39 +141,6 @@ impl Fusion {
         self.stats.sealed += 1;
     }
 
-    /// Notes two incidents that only a bound keeps apart.
-    pub(crate) fn relate(&mut self, a: u64, b: u64, weight: i32) {
-        self.stats.merges_refused += 1;
-        for (own, other) in [(a, b), (b, a)] {
-            let Some(id) = self.thread_id(other) else {
-                continue;
-            };
-            let published = self
-                .threads
-                .get(other)
-                .is_some_and(|thread| thread.incident.is_some());
-            let Some(incident) = self
-                .threads
-                .get_mut(own)
-                .and_then(|thread| thread.incident.as_mut())
-            else {
-                continue;
-            };
-            if !published
-                || incident.related.len() >= RELATED_MAX
-                || incident.related.iter().any(|known| known.id == id)
-            {
-                continue;
-            }
-            incident.related.push(RelatedIncident {
-                id,
-                reason: "size_cap".to_owned(),
-                weight,
-            });
-            self.touch(own, Change::RelatedAdded);
-        }
-    }
-
     /// Turns what the alert at `time` changed into promotions and revisions.
     pub(crate) fn settle(&mut self, time: i64) {
         for (number, mut changes) in std::mem::take(&mut self.touched) {
@@ -192,7 +165,7 @@ impl Fusion {
         }
     }
 
-    fn promote(&mut self, number: u64, time: i64) {
+    pub(crate) fn promote(&mut self, number: u64, time: i64) {
         let learning_until = self.started.map_or(i64::MAX, |started| {
             started + self.settings.background.learning_ms
         });
@@ -211,10 +184,11 @@ impl Fusion {
             title: String::new(),
             learning: thread.start < learning_until,
             merged_from: Vec::new(),
-            related: Vec::new(),
+            desk: Desk::default(),
             unshown: thread.episodes.iter().copied().collect(),
         };
         thread.incident = Some(Box::new(state));
+        self.index_incident(number);
         self.requeue(number);
         self.stats.promoted += 1;
         self.outputs
@@ -229,10 +203,14 @@ impl Fusion {
             return;
         };
         let title = self.title(thread, &score);
-        // Severity is never lowered while the incident is open.
-        let severity = self.severity(score.risk_tenths).max(before.severity);
+        // Severity is never lowered while the incident is open, and what an analyst set stays.
+        let severity = if before.desk.severity_pinned {
+            before.severity
+        } else {
+            self.severity(score.risk_tenths).max(before.severity)
+        };
         if before.revision > 0 {
-            if severity > before.severity {
+            if severity > before.severity && !changes.contains(&Change::SeveritySet) {
                 changes.insert(Change::SeverityRaised);
             }
             if title != before.title {
@@ -305,6 +283,7 @@ impl Fusion {
         }
         self.changed.remove(&gone);
         self.stats.merged += 1;
+        self.unindex_incident(gone);
         if let Some(incident) = self
             .threads
             .get_mut(kept)
@@ -314,10 +293,11 @@ impl Fusion {
             incident.merged_from.extend(taken.unwrap_or_default());
             incident.merged_from.truncate(MERGED_MAX);
         }
+        self.index_incident(kept);
     }
 
     /// Returns the id of a thread.
-    fn thread_id(&self, number: u64) -> Option<String> {
+    pub(crate) fn thread_id(&self, number: u64) -> Option<String> {
         self.threads.get(number).map(Thread::id)
     }
 }

@@ -41,6 +41,18 @@ pub struct Limits {
     pub uids: u32,
     /// Leases; default 1,000,000. Beyond, the one that ended first is dropped.
     pub leases: u32,
+    /// Comments of an incident; default 100. Beyond, a command is refused.
+    pub comments: u32,
+    /// Bytes of all comments of an incident; default 128 KiB. Beyond, a command is refused.
+    pub comment_bytes: u32,
+    /// Tags of an incident; default 64. Beyond, a command is refused.
+    pub tags: u32,
+    /// Pairs of alerts that analysts unlinked, of one thread; default 256. Beyond, a command is refused.
+    pub unlinked: u32,
+    /// Rules that analysts expect at an entity; default 16. Beyond, the one that ends first is forgotten.
+    pub expected: u32,
+    /// Outcomes of commands remembered to tell those that are sent again; default 10,000. Beyond, the oldest is forgotten.
+    pub commands: u32,
 }
 
 impl Default for Limits {
@@ -62,6 +74,12 @@ impl Default for Limits {
             rules_at_entity: 256,
             uids: 4_000_000,
             leases: 1_000_000,
+            comments: 100,
+            comment_bytes: 128 << 10,
+            tags: 64,
+            unlinked: 256,
+            expected: 16,
+            commands: 10_000,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::incident::{LinkKind, TermKind};
 
+use crate::apart::Barrier;
 use crate::entity::EntityId;
 use crate::episode::{Evidence, Term, sum};
 use crate::fixed::{Millibits, log2_ratio, scale};
@@ -34,6 +35,8 @@ enum Admission {
     Granted,
     /// It is full, and the newcomer is the one that continues it.
     Continues,
+    /// It is closed.
+    Closed,
     /// It has no room for this one.
     Refused,
 }
@@ -52,11 +55,16 @@ impl Fusion {
             match self.admit(best.thread, number) {
                 Admission::Granted => break best,
                 Admission::Refused => {}
+                Admission::Closed => {
+                    let weight = best.evidence.weight;
+                    self.relate(number, best.thread, Barrier::Closed, weight);
+                }
                 Admission::Continues => return number,
             }
         };
         self.awaken(number, &best.evidence);
         let joined = self.join(best.thread, number, best.evidence);
+        self.reopen_by_alert(joined);
         self.strengthen(number, joined, best.pairs.unwrap_or_default());
         if self
             .episodes
@@ -204,6 +212,9 @@ impl Fusion {
         let (Some(full), Some(own)) = (self.threads.get(thread), self.threads.get(number)) else {
             return Admission::Refused;
         };
+        if self.is_shut(full, own.start) {
+            return Admission::Closed;
+        }
         if self.fits(full, own) {
             return Admission::Granted;
         }
@@ -315,8 +326,8 @@ impl Fusion {
             bar,
             ..target.evidence
         };
-        if !self.fits(a, b) {
-            self.relate(current, other, evidence.weight);
+        if let Some(barrier) = self.barrier(a, b) {
+            self.relate(current, other, barrier, evidence.weight);
             return;
         }
         let joined = self.join(current, other, evidence);

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::attack;
 use schemas::entity::EntityRole;
 use schemas::incident::{
-    AlertRef, Change, Classification, ClassificationReason, Incident, IncidentActivity,
-    IncidentEntity, IncidentStatus, Link,
+    AlertRef, Change, Incident, IncidentActivity, IncidentEntity, IncidentStatus, Link,
 };
 use schemas::time::Timestamp;
 
@@ -84,25 +83,25 @@ impl Fusion {
         incident.status = IncidentStatus::Merged;
         incident.merged_into = Some(into.to_owned());
         incident.closed_time = Some(incident.modified_time);
+        // They stand there, like its alerts.
+        incident.comments.clear();
+        incident.tags.clear();
+        incident.actions.clear();
         Some(incident)
     }
 
     fn frame(&self, thread: &Thread, state: &IncidentState) -> Incident {
-        let created = state.changes.contains(&Change::Created);
+        let desk = &state.desk;
         Incident {
             id: thread.id(),
             tenant: self.tenant.clone(),
             generation: 1,
             revision: state.revision,
-            activity: if created {
-                IncidentActivity::Create
-            } else {
-                IncidentActivity::Update
-            },
+            activity: activity(&state.changes),
             changes: state.changes.iter().copied().collect(),
             title: state.title.clone(),
             summary: String::new(),
-            status: IncidentStatus::New,
+            status: desk.status(),
             severity: state.severity,
             risk: f64::from(state.risk_tenths) / 10.0,
             confidence: 0,
@@ -112,7 +111,7 @@ impl Fusion {
             modified_time: Timestamp(state.modified),
             first_activity_time: Timestamp(thread.start),
             last_activity_time: Timestamp(thread.start),
-            closed_time: None,
+            closed_time: desk.closed.map(Timestamp),
             stages: Vec::new(),
             chain: Vec::new(),
             alerts: Vec::new(),
@@ -121,21 +120,21 @@ impl Fusion {
             entities: Vec::new(),
             links: Vec::new(),
             correlators: vec![CORRELATOR.to_owned()],
-            related_incidents: state.related.clone(),
+            related_incidents: thread.related.clone(),
             continues: thread.continues.map(|full| full.to_string()),
-            split_from: None,
+            split_from: thread.split_from.map(|whole| whole.to_string()),
             merged_into: None,
             merged_from: state.merged_from.clone(),
-            owner: None,
-            classification: Classification::Unset,
-            classification_reason: ClassificationReason::Unset,
-            classification_comment: None,
-            comments: Vec::new(),
-            tags: Vec::new(),
+            owner: desk.owner.clone(),
+            classification: desk.classification,
+            classification_reason: desk.reason,
+            classification_comment: desk.closing_comment.clone(),
+            comments: desk.comments.clone(),
+            tags: desk.tags.iter().cloned().collect(),
             truncated: false,
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: self.config_hash.clone(),
-            actions: Vec::new(),
+            actions: desk.actions.clone(),
         }
     }
 
@@ -289,6 +288,20 @@ impl Fusion {
         });
         entities
     }
+}
+
+/// Returns what a revision is by what it changed.
+fn activity(changes: &BTreeSet<Change>) -> IncidentActivity {
+    let marks = [
+        (Change::Created, IncidentActivity::Create),
+        (Change::Closed, IncidentActivity::Close),
+        (Change::Reopened, IncidentActivity::Reopen),
+    ];
+    let mut told = marks
+        .into_iter()
+        .filter(|(change, _)| changes.contains(change));
+    told.next()
+        .map_or(IncidentActivity::Update, |(_, activity)| activity)
 }
 
 /// Returns an entity first met at `start`, without aliases, roles or count.

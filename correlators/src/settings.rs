@@ -35,6 +35,8 @@ pub struct Settings {
     pub stitch: Stitch,
     /// Turning a thread into an incident.
     pub promote: Promote,
+    /// What analysts' commands do.
+    pub analyst: Analyst,
     /// Bounds.
     pub limits: Limits,
 }
@@ -62,6 +64,7 @@ impl Default for Settings {
             attach: Attach::default(),
             stitch: Stitch::default(),
             promote: Promote::default(),
+            analyst: Analyst::default(),
             limits: Limits::default(),
         }
     }
@@ -348,6 +351,40 @@ impl Default for Promote {
             risk_alone_tenths: 750,
             severity_tenths: [400, 600, 800],
             blocked_milli: 500,
+        }
+    }
+}
+
+/// What analysts' commands do.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Analyst {
+    /// An alert this soon after an incident was closed opens it again, unless it was a false or benign positive; default 6 h.
+    pub reopen_ms: i64,
+    /// Evidence that an analyst's word counts for; default 20 bits.
+    pub word: i32,
+    /// What the evidence of an entity loses when alerts that share it are unlinked; default 4 bits …
+    pub unlink: i32,
+    /// … at most; default 16 bits.
+    pub unlink_max: i32,
+    /// Time in which half of that is forgotten; default 30 d.
+    pub unlink_half_life_ms: i64,
+    /// How long a rule stays expected at an entity after an analyst said so; default 30 d.
+    pub expected_ms: i64,
+    /// Verdicts on a rule that count as much as what is thought of it beforehand; default 2.
+    pub prior_verdicts: u32,
+}
+
+impl Default for Analyst {
+    fn default() -> Self {
+        Self {
+            reopen_ms: 6 * HOUR,
+            word: 20_000,
+            unlink: 4_000,
+            unlink_max: 16_000,
+            unlink_half_life_ms: 30 * DAY,
+            expected_ms: 30 * DAY,
+            prior_verdicts: 2,
         }
     }
 }

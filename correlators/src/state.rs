@@ -48,6 +48,8 @@ impl Fusion {
         self.leases.track();
         self.open.track();
         self.expiry.track();
+        self.incidents.track();
+        self.answers.track();
         self.uids.track();
         self.commit();
         self
@@ -73,6 +75,13 @@ impl Fusion {
         for (number, before) in self.threads.touched() {
             changes.compare(RowKey::Thread(number), before, self.threads.get(number));
         }
+        for (number, before) in self.answers.answers.touched() {
+            changes.compare(
+                RowKey::Command(number),
+                before,
+                self.answers.answers.get(number),
+            );
+        }
         changes.into_rows()
     }
 
@@ -86,6 +95,8 @@ impl Fusion {
         self.leases.commit();
         self.open.commit();
         self.expiry.commit();
+        self.incidents.commit();
+        self.answers.commit();
         self.uids.commit();
     }
 
@@ -99,6 +110,8 @@ impl Fusion {
         self.leases.undo();
         self.open.undo();
         self.expiry.undo();
+        self.incidents.undo();
+        self.answers.undo();
         self.uids.undo();
         self.put_scalars(self.committed);
         self.forget_unpolled();
@@ -179,6 +192,12 @@ impl Fusion {
                 .iter()
                 .map(|(number, thread)| (RowKey::Thread(number), encode(thread))),
         )
+        .chain(
+            self.answers
+                .answers
+                .iter()
+                .map(|(number, answer)| (RowKey::Command(number), encode(answer))),
+        )
     }
 
     /// Returns a digest of all rows and remembered uids: the same on every machine, equal for equal states and for no others.
@@ -229,6 +248,10 @@ impl Fusion {
             RowKey::Thread(number) => {
                 let thread = value.map(decode).transpose()?;
                 self.threads.put(number, thread);
+            }
+            RowKey::Command(number) => {
+                let answer = value.map(decode).transpose()?;
+                self.answers.answers.put(number, answer);
             }
         }
         Ok(())

@@ -179,7 +179,8 @@ impl Fusion {
                     gap.max(stitch.gap_floor_ms),
                 );
                 let bits = fixed::surprise(expected, self.settings.link.surprise_cap);
-                shared.push((*entity, self.weighed(*entity, bits)));
+                let bits = self.weighed(*entity, bits) - self.distrust(*entity, time);
+                shared.push((*entity, bits.max(0)));
             }
         }
         shared.sort_by_key(|(entity, bits)| (-bits, *entity));
@@ -283,8 +284,8 @@ impl Fusion {
         if evidence.weight < bar {
             return None;
         }
-        if !self.fits(a, b) {
-            self.relate(thread, other, evidence.weight);
+        if let Some(barrier) = self.barrier(a, b) {
+            self.relate(thread, other, barrier, evidence.weight);
             return None;
         }
         let gained = self.entities_of(other);

@@ -4,9 +4,11 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schemas::incident::RelatedIncident;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::apart::RELATED_MAX;
 use crate::entities::Same;
 use crate::entity::EntityId;
 use crate::episode::Episode;
@@ -41,6 +43,12 @@ pub(crate) struct Thread {
     /// Id of the full incident this one continues, and the founder of the thread that continues this.
     pub(crate) continues: Option<Uuid>,
     pub(crate) successor: Option<u64>,
+    /// Id of the incident this one was split from.
+    pub(crate) split_from: Option<Uuid>,
+    /// Episodes of its own, each with one that an analyst took away from it: the two are never in one thread again.
+    pub(crate) apart: BTreeSet<(u64, u64)>,
+    /// Incidents with evidence of belonging that stay apart.
+    pub(crate) related: Vec<RelatedIncident>,
     /// When it is dropped unless something comes in: the key it is queued under.
     #[serde(skip)]
     pub(crate) expires: i64,
@@ -95,6 +103,9 @@ impl Thread {
             incident: None,
             continues: None,
             successor: None,
+            split_from: None,
+            apart: BTreeSet::new(),
+            related: Vec::new(),
             expires: i64::MIN,
         };
         thread.count(number, founder, rate);
@@ -183,11 +194,18 @@ impl Thread {
         self.hot |= other.hot;
         self.vendor_incident |= other.vendor_incident;
         self.continues = self.continues.or(other.continues);
+        self.absorb_apart(&other);
         for count in other.rules {
             add_rule(&mut self.rules, count.rule, count.all, count.full);
         }
         if let Some(incident) = &mut self.incident {
             incident.unshown.extend(&other.episodes);
+            if let Some(gone) = other.incident {
+                if !incident.desk.severity_pinned {
+                    incident.severity = incident.severity.max(gone.severity);
+                }
+                incident.desk.absorb(gone.desk);
+            }
         }
         let (mut large, small) = if self.episodes.len() >= other.episodes.len() {
             (std::mem::take(&mut self.episodes), other.episodes)
@@ -204,6 +222,31 @@ impl Thread {
                 Entry::Occupied(mut occupied) => occupied.get_mut().absorb(presence),
             }
         }
+    }
+
+    /// Takes over what is to stay apart from `other`, whose episodes are its own from now on.
+    fn absorb_apart(&mut self, other: &Self) {
+        self.apart.extend(&other.apart);
+        let ids = [self.id(), other.id()];
+        self.related.retain(|known| !ids.contains(&known.id));
+        for related in &other.related {
+            let known = self.related.iter().any(|known| known.id == related.id);
+            if !known && !ids.contains(&related.id) && self.related.len() < RELATED_MAX {
+                self.related.push(related.clone());
+            }
+        }
+    }
+
+    /// Forgets that episodes are to be kept apart which are both its own.
+    pub(crate) fn forget_apart(&mut self) {
+        let members: BTreeSet<u64> = self.episodes.iter().copied().collect();
+        self.apart.retain(|(_, other)| !members.contains(other));
+    }
+
+    /// Returns whether an analyst ever did anything with it.
+    pub(crate) fn is_touched(&self) -> bool {
+        let state = self.incident.as_deref();
+        state.is_some_and(|state| state.desk.is_touched())
     }
 
     /// Two of its entities turned out to be one; `rule` gives an episode's rule.

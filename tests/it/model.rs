@@ -1,6 +1,7 @@
 //! What holds of the core whatever comes in, and that it does what the reference model does.
 
 pub(crate) mod arbitrary;
+mod commands;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +106,7 @@ proptest! {
                         let moved = threads.remove(&thread).unwrap();
                         threads.get_mut(&into).unwrap().extend(moved);
                     }
+                    Output::ThreadSplit { .. } => panic!("nobody split it"),
                     Output::ThreadPromoted { thread } => prop_assert!(threads.contains_key(&thread)),
                 }
             }
@@ -236,6 +238,7 @@ fn model_step(model: &mut Model, step: &Step, watermark: i64) {
         }
         Step::Lease(lease) => model.lease(lease),
         Step::Time(_, time) => model.time(time.millis()),
+        Step::Command(_) => panic!("the model knows no commands"),
     }
 }
 
@@ -273,6 +276,7 @@ impl Core {
                     kept.0.extend(members);
                     kept.1 |= published;
                 }
+                Output::ThreadSplit { .. } => panic!("nobody split it"),
                 Output::ThreadPromoted { thread } => {
                     self.threads.get_mut(&thread).unwrap().1 = true
                 }
@@ -337,6 +341,9 @@ impl Driver {
         match step {
             Step::Lease(lease) => self.fusion.handle_binding(lease),
             Step::Time(_, time) => self.fusion.handle_time(*time),
+            Step::Command(command) => {
+                self.fusion.handle_command(command);
+            }
             Step::Alert(alert) => {
                 let newest = self.newest.max(alert.start_time.millis());
                 for told in 1..=self.tells {
@@ -422,6 +429,12 @@ pub(crate) fn tiny() -> impl Strategy<Value = Limits> {
             warm_idle_ms: (hours.0 + hours.1) * HOUR_MS,
             entity_idle_ms: hours.2 * HOUR_MS,
             incident_life_ms: hours.1 * HOUR_MS,
+            comments: known.2,
+            comment_bytes: 64,
+            tags: known.1,
+            unlinked: known.3,
+            expected: known.0,
+            commands: known.2,
         })
 }
 

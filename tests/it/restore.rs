@@ -216,6 +216,7 @@ impl Shard {
                         placement: None,
                     });
                 }
+                Step::Command(_) => panic!("no command is made up here"),
                 Step::Alert(alert) => {
                     if let Some(newest) = self.clock.newest {
                         let told = Timestamp(newest - self.settings.lateness_ms);
@@ -331,6 +332,7 @@ fn stretched(max: usize) -> impl Strategy<Value = Vec<Step>> {
                     stretch(&mut lease.to);
                 }
                 Step::Time(_, time) => stretch(time),
+                Step::Command(command) => stretch(&mut command.time),
             }
         }
         for (at, days) in told {

@@ -5,6 +5,7 @@
 //! lease ADDRESS HOST FROM TO              who held an address when
 //! time OFFSET                             tells the time
 //! OFFSET PRODUCT/RULE SEVERITY TACTICS ENTITY… OPTION…
+//! command OFFSET ACTOR ACTION INCIDENT WORD… OPTION…
 //! explain ALERT                           asks for the links of an alert
 //! revisions                               asks for every revision, not only the last
 //! ---
@@ -18,6 +19,11 @@
 //! apart, whose rule `r*60` stands for sixty rules in turn. Alerts are called a1, a2, … unless an
 //! `id` names them; what begins with `_` is background, which is counted and not listed.
 //!
+//! A command names an incident by the alert that founded it; what was split off is called as the first alert of the part with
+//! a quote (`a3'`), what is called `nobody` is no incident. Its words are those of its action: a status, an owner (`-` for
+//! nobody), a severity, a comment (`_` for a space), `+tag` and `-tag`, a classification with its reason (`true_positive`,
+//! `false_positive/inaccurate_data`) and a comment, an incident, alerts. Options: `id=`, `rev=`, `tenant=`.
+//!
 //! Between two alerts the time told is the greatest event time so far less the lateness.
 
 mod parse;
@@ -27,9 +33,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::{env, fs, path::PathBuf};
 
-use correlators::{Fusion, Output, Placement, Settings};
+use correlators::{Fusion, Output, Placement, Settings, Verdict};
+use schemas::command::{Action, Command};
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
+
+use uuid::Uuid;
 
 pub use parse::{Case, Step, blank};
 
@@ -90,6 +99,8 @@ pub struct Tenant {
     pub published: Vec<Incident>,
     /// Alerts that changed nothing or were updates, with the word for it.
     pub again: Vec<(String, &'static str)>,
+    /// What became of each command: who did what to which incident, as it is called, and the verdict.
+    pub verdicts: Vec<(Command, Verdict)>,
     newest: Option<i64>,
 }
 
@@ -102,6 +113,7 @@ pub fn run(case: &Case) -> Ran {
             Step::Alert(alert) => &alert.tenant,
             Step::Lease(lease) => &lease.tenant,
             Step::Time(tenant, _) => tenant,
+            Step::Command(command) => &command.tenant,
         };
         let tenant = tenants
             .entry(name.clone())
@@ -124,6 +136,7 @@ impl Tenant {
             threads: BTreeMap::new(),
             published: Vec::new(),
             again: Vec::new(),
+            verdicts: Vec::new(),
             newest: None,
         }
     }
@@ -132,6 +145,16 @@ impl Tenant {
         match step {
             Step::Lease(lease) => self.fusion.handle_binding(lease),
             Step::Time(_, time) => self.fusion.handle_time(*time),
+            Step::Command(command) => {
+                let mut sent = Command::clone(command);
+                sent.incident = self.id_of(&command.incident);
+                if let Action::Merge { into } = &mut sent.action {
+                    *into = self.id_of(into);
+                }
+                let verdict = self.fusion.handle_command(&sent);
+                self.verdicts.push((Command::clone(command), verdict));
+                self.follow("");
+            }
             Step::Alert(alert) => {
                 if let Some(newest) = self.newest {
                     self.fusion
@@ -164,9 +187,29 @@ impl Tenant {
                     let moved = self.threads.remove(&thread).unwrap();
                     self.threads.get_mut(&into).unwrap().extend(moved);
                 }
+                Output::ThreadSplit { thread, parts } => {
+                    self.threads.remove(&thread).unwrap();
+                    for part in parts {
+                        let mut name = self.episodes[&part.thread].first().unwrap().clone();
+                        while self.founders.values().any(|known| *known == name) {
+                            name.push('\'');
+                        }
+                        self.founders.entry(part.id.to_string()).or_insert(name);
+                        self.threads.insert(part.thread, part.episodes);
+                    }
+                }
                 Output::ThreadPromoted { .. } => {}
             }
         }
+    }
+}
+
+impl Tenant {
+    /// The id of the incident that is called so.
+    fn id_of(&self, name: &str) -> String {
+        let mut known = self.founders.iter();
+        let found = known.find(|(_, founder)| *founder == name);
+        found.map_or_else(|| Uuid::nil().to_string(), |(id, _)| id.clone())
     }
 }
 

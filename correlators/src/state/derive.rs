@@ -21,6 +21,9 @@ impl Fusion {
         self.rules
             .derive()
             .map_err(|RuleId(id)| error(RowKey::Rule(id), Problem::Taken("name")))?;
+        self.answers
+            .derive()
+            .map_err(|number| error(RowKey::Command(number), Problem::Taken("id")))?;
         self.derive_entities()?;
         self.derive_threads();
         self.derive_episodes()?;
@@ -63,12 +66,14 @@ impl Fusion {
 
     fn derive_threads(&mut self) {
         self.expiry.reset();
+        self.incidents.reset();
         for number in self.threads.numbers() {
             if let Some(thread) = self.threads.derive(number) {
                 thread.founder = number;
                 thread.expires = thread.lives_until(&self.settings.limits);
                 self.expiry.insert((thread.expires, number));
             }
+            self.index_incident(number);
         }
     }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::leases::Start;
 
-/// The key of a row inside its tenant; as text `tenant`, `rule/2`, `entity/3`, `lease/10.0.0.1/1767571200000`, `episode/17`
-/// or `thread/17`, and in no other way of writing it.
+/// The key of a row inside its tenant; as text `tenant`, `rule/2`, `entity/3`, `lease/10.0.0.1/1767571200000`, `episode/17`,
+/// `thread/17` or `command/5`, and in no other way of writing it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum RowKey {
     /// What there is one of: clocks, counts, the next number.
@@ -22,6 +22,8 @@ pub enum RowKey {
     Episode(u64),
     /// A thread, by the number of its founder.
     Thread(u64),
+    /// The outcome of a command, by the number it was answered under.
+    Command(u64),
 }
 
 impl RowKey {
@@ -39,6 +41,7 @@ impl fmt::Display for RowKey {
             Self::Lease(ip, from) => write!(f, "lease/{ip}/{from}"),
             Self::Episode(number) => write!(f, "episode/{number}"),
             Self::Thread(number) => write!(f, "thread/{number}"),
+            Self::Command(number) => write!(f, "command/{number}"),
         }
     }
 }
@@ -70,6 +73,7 @@ fn parse(text: &str) -> Option<RowKey> {
         }
         "episode" => rest.parse().ok().map(RowKey::Episode),
         "thread" => rest.parse().ok().map(RowKey::Thread),
+        "command" => rest.parse().ok().map(RowKey::Command),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use schemas::time::Timestamp;
 
 use super::{Problem, Scalars};
+use crate::command::Answer;
 use crate::entity::EntityState;
 use crate::episode::{Episode, Evidence, sum};
 use crate::interner::RuleState;
@@ -63,7 +64,9 @@ impl Check for EntityState {
         let hours = Timestamp::MIN.millis() / HOUR_MS - 1..=Timestamp::MAX.millis() / HOUR_MS;
         let seen = hours.contains(&self.last_hour);
         hold(seen || self.last_hour == i64::MIN, "hour")?;
-        times(self.fan.iter().map(|(_, met)| *met))
+        let (distrust, since) = self.distrust;
+        milli([distrust])?;
+        times(self.fan.iter().map(|(_, met)| *met).chain([since]))
     }
 }
 
@@ -97,6 +100,12 @@ impl Check for Evidence {
     }
 }
 
+impl Check for Answer {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
 impl Check for Thread {
     fn check(&self) -> Result<(), &'static str> {
         times([self.start, self.end])?;
@@ -118,6 +127,7 @@ impl Check for Presence {
 impl Check for IncidentState {
     fn check(&self) -> Result<(), &'static str> {
         times([self.created, self.modified])?;
+        times(self.desk.closed)?;
         count(u64::try_from(self.revision).map_err(|_| "revision")?)?;
         hold((0..=1_000).contains(&self.risk_tenths), "risk")
     }

@@ -43,6 +43,8 @@ struct Tenant {
 #[derive(Clone, Copy, Debug, Default)]
 struct Episode {
     id: Uuid,
+    /// Id of the thread this one founded, where it is another since an analyst split it.
+    split: Option<Uuid>,
     /// The thread this episode's own thread went into; itself while it lives.
     into: u32,
     /// Episodes of the thread this one founded; counted by [`Ledger::settle`].
@@ -148,6 +150,19 @@ impl Ledger {
                     thread.into = narrow(*into);
                 }
             }
+            Output::ThreadSplit { parts, .. } => {
+                for part in parts {
+                    for episode in &part.episodes {
+                        if let Some(episode) = self.episode(tenant, *episode) {
+                            episode.into = narrow(part.thread);
+                        }
+                    }
+                    if let Some(thread) = self.episode(tenant, part.thread) {
+                        thread.split = Some(part.id);
+                        thread.promoted = part.incident;
+                    }
+                }
+            }
             Output::ThreadPromoted { thread } => {
                 if let Some(thread) = self.episode(tenant, *thread) {
                     thread.promoted = true;
@@ -242,10 +257,10 @@ impl Ledger {
                 Some(Kind::Single) | None => "single",
             },
             episode: episode.map(|episode| episode.id),
-            thread: thread.map(|thread| thread.id),
+            thread: thread.map(Episode::thread_id),
             incident: thread
                 .filter(|thread| thread.promoted)
-                .map(|thread| thread.id),
+                .map(Episode::thread_id),
             reason: None,
         }
     }
@@ -275,6 +290,13 @@ impl Ledger {
             });
         }
         tenant.episodes.get_mut(index)
+    }
+}
+
+impl Episode {
+    /// Returns the id of the thread that it founded.
+    fn thread_id(&self) -> Uuid {
+        self.split.unwrap_or(self.id)
     }
 }
 

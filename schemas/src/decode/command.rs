@@ -7,6 +7,7 @@ use crate::alert::Severity;
 use crate::command::{Action, Closing, Command};
 use crate::incident::{Classification, ClassificationReason, IncidentStatus};
 use crate::tenant::tenant;
+use crate::time::Timestamp;
 
 /// Bound on a command record, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 256 << 10;
@@ -75,9 +76,7 @@ pub fn command(bytes: &[u8]) -> Result<Command, DecodeError> {
         actor: name(fields, "actor")?.value,
         roles: texts(fields, "roles", ROLES_MAX, NAME_BYTES_MAX)?,
         time: match fields.get("time") {
-            Some(node) => text(node, NAME_BYTES_MAX)?
-                .parse()
-                .map_err(|_| node.invalid("not an RFC 3339 time"))?,
+            Some(node) => time(node)?,
             None => return Err(fields.missing("time")),
         },
         action: match fields.get("action") {
@@ -238,6 +237,17 @@ fn texts(
         }
     }
     Ok(found)
+}
+
+fn time(node: Node<'_>) -> Result<Timestamp, DecodeError> {
+    let time: Timestamp = text(node, NAME_BYTES_MAX)?
+        .parse()
+        .map_err(|_| node.invalid("not an RFC 3339 time"))?;
+    if (Timestamp::MIN..=Timestamp::MAX).contains(&time) {
+        Ok(time)
+    } else {
+        Err(node.invalid("time out of range"))
+    }
 }
 
 fn uid(fields: Object<'_>, name: &str) -> Result<Option<String>, DecodeError> {

@@ -9,6 +9,7 @@ use schemas::alert::{
 };
 use schemas::attack::attacks_of;
 use schemas::binding::Binding;
+use schemas::command::{Action, Closing, Command};
 use schemas::entity::{Entity, EntityRole, named};
 use schemas::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ use serde_json::{Value, json};
 /// 2026-01-05T00:00:00Z, a Monday.
 const EPOCH: i64 = 1_767_571_200_000;
 const TENANT: &str = "acme";
+/// Options of a command.
+const OPTIONS: [&str; 3] = ["id=", "rev=", "tenant="];
 
 /// The inputs of a scenario.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +43,8 @@ pub enum Step {
     Lease(Binding),
     /// The time of a tenant.
     Time(String, Timestamp),
+    /// A command, whose incidents are called by their founders.
+    Command(Box<Command>),
 }
 
 impl Case {
@@ -62,6 +67,11 @@ impl Case {
                     to: time(to),
                 })),
                 ["time", offset] => case.steps.push(Step::Time(TENANT.to_owned(), time(offset))),
+                ["command", offset, actor, action, incident, rest @ ..] => {
+                    let number = commands(&case.steps);
+                    let command = command(number, [offset, actor, action, incident], rest);
+                    case.steps.push(Step::Command(Box::new(command)));
+                }
                 ["explain", alert] => case.explained.push((*alert).to_owned()),
                 ["revisions"] => case.revisions = true,
                 [offset, rule, severity, tactics, rest @ ..] => {
@@ -123,6 +133,98 @@ impl Step {
     const fn is_alert(&self) -> bool {
         matches!(self, Self::Alert(_))
     }
+}
+
+fn commands(steps: &[Step]) -> usize {
+    let commands = steps.iter().filter(|step| matches!(step, Step::Command(_)));
+    commands.count() + 1
+}
+
+fn command(number: usize, [at, actor, kind, incident]: [&str; 4], rest: &[&str]) -> Command {
+    let (options, words): (Vec<&str>, Vec<&str>) = rest
+        .iter()
+        .copied()
+        .partition(|word| OPTIONS.iter().any(|name| word.starts_with(name)));
+    let given = |name: &str| {
+        let mut given = options.iter().filter_map(|word| word.strip_prefix(name));
+        given.next().map(str::to_owned)
+    };
+    Command {
+        id: given("id=").unwrap_or_else(|| format!("c{number}")),
+        tenant: given("tenant=").unwrap_or_else(|| TENANT.to_owned()),
+        incident: incident.to_owned(),
+        expected_revision: given("rev=").map(|revision| revision.parse().unwrap()),
+        actor: actor.to_owned(),
+        roles: Vec::new(),
+        time: time(at),
+        action: action(kind, &words),
+    }
+}
+
+fn action(kind: &str, words: &[&str]) -> Action {
+    let owned = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let spaced = |word: &str| word.replace('_', " ");
+    match (kind, words) {
+        ("set_status", [status]) => Action::SetStatus {
+            status: word(status),
+        },
+        ("assign", [owner]) => Action::Assign {
+            owner: Some((*owner).to_owned()).filter(|owner| owner != "-"),
+        },
+        ("set_severity", [severity]) => Action::SetSeverity {
+            severity: word(severity),
+        },
+        ("comment", [text]) => Action::Comment { text: spaced(text) },
+        ("tag", tags) => {
+            let of = |sign: char| -> Vec<String> {
+                let tags = tags.iter().filter_map(|tag| tag.strip_prefix(sign));
+                tags.map(str::to_owned).collect()
+            };
+            Action::Tag {
+                add: of('+'),
+                remove: of('-'),
+            }
+        }
+        ("close", [verdict, comment @ ..]) => Action::Close {
+            closing: closing(verdict),
+            comment: comment.first().map(|text| spaced(text)),
+        },
+        ("reopen", []) => Action::Reopen,
+        ("merge", [into]) => Action::Merge {
+            into: (*into).to_owned(),
+        },
+        ("split", alerts) => Action::Split {
+            alerts: owned(alerts),
+        },
+        ("unlink", [alert, from @ ..]) => Action::Unlink {
+            alert: (*alert).to_owned(),
+            from: from.first().map(|from| (*from).to_owned()),
+        },
+        ("link", [alert]) => Action::Link {
+            alert: (*alert).to_owned(),
+        },
+        ("feedback", [verdict, alerts @ ..]) => Action::Feedback {
+            alerts: owned(alerts),
+            closing: closing(verdict),
+        },
+        _ => panic!("no action: {kind} {words:?}"),
+    }
+}
+
+fn closing(text: &str) -> Closing {
+    let (classification, reason) = text.split_once('/').unwrap_or((text, ""));
+    let mut known = Closing::ALL.into_iter().filter(|known| {
+        let reason = reason.is_empty() || known.reason().word() == reason;
+        known.classification().word() == classification && reason
+    });
+    known
+        .next()
+        .unwrap_or_else(|| panic!("no classification: {text}"))
 }
 
 /// `rule*60` stands for sixty rules in turn.

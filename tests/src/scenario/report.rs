@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use schemas::incident::{Incident, Link};
+use correlators::Verdict;
+use schemas::command::Command;
+use schemas::incident::{Classification, ClassificationReason, Incident, IncidentStatus, Link};
 
 use super::{Ran, Tenant};
 
@@ -21,6 +23,9 @@ pub(super) fn report(ran: &Ran) -> String {
         }
         for (alert, word) in &tenant.again {
             writeln!(out, "{word} {alert}").unwrap();
+        }
+        for (command, verdict) in &tenant.verdicts {
+            tenant.verdict(&mut out, command, verdict);
         }
         if ran.revisions {
             for incident in &tenant.published {
@@ -120,6 +125,7 @@ impl Tenant {
         if incident.is_suspected_breach {
             write!(out, ", breach").unwrap();
         }
+        self.desk(out, incident);
         if let Some(full) = &incident.continues {
             write!(out, ", continues {}", self.founders[full]).unwrap();
         }
@@ -135,6 +141,77 @@ impl Tenant {
                 other.reason
             )
             .unwrap();
+        }
+        writeln!(out).unwrap();
+    }
+
+    /// What analysts made of it.
+    fn desk(&self, out: &mut String, incident: &Incident) {
+        if incident.status != IncidentStatus::New {
+            write!(out, ", {}", incident.status).unwrap();
+        }
+        if incident.classification != Classification::Unset {
+            write!(out, " as {}", incident.classification).unwrap();
+        }
+        if incident.classification_reason != ClassificationReason::Unset {
+            write!(out, "/{}", incident.classification_reason).unwrap();
+        }
+        if let Some(owner) = &incident.owner {
+            write!(out, ", of {owner}").unwrap();
+        }
+        if !incident.tags.is_empty() {
+            write!(out, ", tagged {}", incident.tags.join(" ")).unwrap();
+        }
+        for comment in &incident.comments {
+            write!(out, ", {} says \"{}\"", comment.author, comment.text).unwrap();
+        }
+        for action in &incident.actions {
+            let detail = self.called(&action.detail);
+            let detail = if detail.is_empty() {
+                detail
+            } else {
+                format!(" {detail}")
+            };
+            write!(out, ", {} did {}{detail}", action.actor, action.action).unwrap();
+        }
+        if let Some(whole) = &incident.split_from {
+            write!(out, ", split from {}", self.founders[whole]).unwrap();
+        }
+    }
+
+    /// Puts what incidents are called in place of their ids.
+    fn called(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (id, name) in &self.founders {
+            text = text.replace(id, name);
+        }
+        text
+    }
+
+    fn verdict(&self, out: &mut String, command: &Command, verdict: &Verdict) {
+        write!(
+            out,
+            "{} {} {}: ",
+            command.actor,
+            command.action.kind(),
+            command.incident
+        )
+        .unwrap();
+        let (told, incidents) = match verdict {
+            Verdict::Applied {
+                revision,
+                incidents,
+            } => (format!("applied at revision {revision}"), incidents),
+            Verdict::Refused {
+                reason,
+                message,
+                incidents,
+                ..
+            } => (format!("refused, {reason}: {message}"), incidents),
+        };
+        write!(out, "{}", self.called(&told)).unwrap();
+        if !incidents.is_empty() {
+            write!(out, ", see {}", self.called(&incidents.join(" "))).unwrap();
         }
         writeln!(out).unwrap();
     }
