@@ -511,8 +511,18 @@ fn every_example_that_needs_no_kafka_works() {
 
 /// Kafka, a running engine, or a Ctrl-C to end.
 fn needs_environment(example: &str) -> bool {
-    let checks_kafka = example.contains("fusor check") && !example.contains("--no-environment");
-    let needy = ["fusor run", "fusor topics", "fusor demo", "--api"];
+    let checks_kafka = example.contains("fusor check ") && !example.contains("--no-environment");
+    let needy = [
+        "fusor run",
+        "fusor ingest",
+        "fusor topics",
+        "fusor state",
+        "fusor quarantine",
+        "fusor check-topic",
+        "fusor incidents",
+        "fusor demo",
+        "--api",
+    ];
     checks_kafka || needy.iter().any(|part| example.contains(part))
 }
 
