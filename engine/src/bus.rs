@@ -209,7 +209,7 @@ pub struct StateRead {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The log does not hold the offset that is next: reading on would jump over records in silence.
-    #[error("offset {} of {partition} is not in the log any more", .offset.map_or_else(|| "0".to_owned(), |offset| offset.to_string()))]
+    #[error("offset {} of {partition} is no longer in the log", .offset.map_or_else(|| "0".to_owned(), |offset| offset.to_string()))]
     OffsetOutOfRange {
         /// The partition.
         partition: String,

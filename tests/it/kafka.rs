@@ -1,6 +1,7 @@
 //! The program against real brokers.
 
 mod delivery;
+mod recovery;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

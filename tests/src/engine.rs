@@ -99,6 +99,16 @@ impl<'a> Engine<'a> {
         Process::spawn("fusor topics create", &mut command).wait(LIMIT)
     }
 
+    /// Runs another verb with the engine's configuration, and returns its exit code and what it said.
+    pub fn tell(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = command(&self.folder).args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
     pub fn run(&self) -> Process {
         let mut command = command(&self.folder);
         command.arg("run");
