@@ -173,7 +173,7 @@ fn a_wrong_command_line_ends_with_2() {
         --- exit 2
         error: unrecognized subcommand 'chek'
 
-          tip: a similar subcommand exists: 'check'
+          tip: some similar subcommands exist: 'check-topic', 'check'
 
         Usage: fusor [OPTIONS] <COMMAND>
 
