@@ -99,13 +99,14 @@ impl<'a> Engine<'a> {
         Process::spawn("fusor topics create", &mut command).wait(LIMIT)
     }
 
-    /// Runs another verb with the engine's configuration, and returns its exit code and what it said.
-    pub fn tell(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    /// Runs another verb with the engine's configuration, and returns its exit code, its answer, and what else it said.
+    pub fn tell(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = command(&self.folder).args(arguments).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (
             output.status.code(),
-            String::from_utf8_lossy(&text).into_owned(),
+            text(&output.stdout),
+            text(&output.stderr),
         )
     }
 
