@@ -148,8 +148,15 @@ impl<B: Bus> Worker<B> {
             Phase::Followed { .. } => Duration::ZERO,
             Phase::Restoring { .. } => request.wait,
         };
-        let read = self.bus.read_state(number, shard.next_state(), &request)?;
+        let mut read = self.bus.read_state(number, shard.next_state(), &request)?;
         failpoint::hit(Point::InRestore);
+        let mut passed = false;
+        if let Phase::Restoring { until, .. } = phase {
+            // What follows the claim is another's, who took the shard meanwhile, and may be half an epoch.
+            let found = read.records.len();
+            read.records.retain(|record| record.offset <= *until);
+            passed = read.records.len() < found;
+        }
         let count = read.records.len();
         shard
             .restore(&read.records)
@@ -172,7 +179,7 @@ impl<B: Bus> Worker<B> {
             }
         }
         let done = match phase {
-            Phase::Restoring { inputs, until, .. } if shard.next_state() > *until => {
+            Phase::Restoring { inputs, until, .. } if passed || shard.next_state() > *until => {
                 Some(std::mem::take(inputs))
             }
             Phase::Restoring { .. }

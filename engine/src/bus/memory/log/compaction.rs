@@ -32,9 +32,10 @@ impl Log {
         let mut kept: Vec<bool> = self.entries.range(..num_below).map(stays).collect();
         kept.resize(self.entries.len(), true);
         let mut kept = kept.into_iter();
+        let horizon = now.saturating_add(retention);
         self.entries.retain_mut(|entry| {
             if entry.record.offset < below && entry.record.value.is_none() {
-                entry.horizon.get_or_insert(now.saturating_add(retention));
+                entry.horizon.get_or_insert(horizon);
             }
             kept.next() == Some(true)
         });
