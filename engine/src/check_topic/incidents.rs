@@ -120,7 +120,7 @@ impl Incidents {
             findings.add(Rule::Epochs, place, text);
             let known = self.heads.get(&incident.id).map(|head| head.at);
             let tenants_shard = self.tenants.get(&incident.tenant).copied();
-            return known.unwrap_or(At {
+            return known.unwrap_or_else(|| At {
                 shard: tenants_shard.unwrap_or(0),
                 moment: (incident.generation, 0),
             });
