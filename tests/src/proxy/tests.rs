@@ -38,7 +38,7 @@ fn ask(client: &mut TcpStream, text: &str) -> io::Result<String> {
 fn hear(client: &mut TcpStream, len: usize) -> io::Result<String> {
     let mut answer = vec![0; len];
     client.read_exact(&mut answer)?;
-    Ok(String::from_utf8(answer).unwrap())
+    String::from_utf8(answer).map_err(io::Error::other)
 }
 
 /// Whether nothing comes for a while.
