@@ -12,4 +12,5 @@ mod readme;
 mod replay;
 mod restore;
 mod scenarios;
+mod simulation;
 mod tidy;

@@ -19,6 +19,7 @@ pub mod program;
 pub mod proxy;
 pub mod reference;
 pub mod scenario;
+pub mod simulation;
 pub mod traffic;
 
 pub use skip::{data, skip};
