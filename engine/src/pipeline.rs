@@ -113,7 +113,7 @@ pub fn run(config: Config) -> Result<Ended, RunError> {
 /// Ingests into `alerts` until told to stop.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run()`].
 pub fn ingest(config: Config, alerts: &Topic) -> Result<Ended, RunError> {
     let metrics = metrics::install()?;
     let readiness = Arc::new(Readiness::default());
