@@ -205,9 +205,10 @@ impl<B: Bus> Worker<B> {
         let started = Instant::now();
         let polled = self.poll()?;
         self.follow(&polled)?;
+        // Before a takeover: what was read of a shard while it was being restored is no part of what it begins with.
+        self.take_in(polled.records);
         self.take_over()?;
         self.tell_readiness(polled.joined);
-        self.take_in(polled.records);
         if !self.is_cleared()? {
             return Ok(Step::Idle);
         }
