@@ -19,7 +19,7 @@ use tokio::{
         tcp::{ReadHalf, WriteHalf},
     },
     sync::{Notify, Semaphore, watch},
-    time::sleep,
+    time::timeout,
 };
 
 /// What is wrong with the network.
@@ -280,10 +280,10 @@ async fn pass(len: usize, number: u64, direction: Direction, state: &mut watch::
                 Duration::MAX
             }
         };
-        tokio::select! {
-            () = sleep(wait) => return,
-            // Another fault, another wait.
-            changed = state.changed() => if changed.is_err() { return },
+        // Another fault, another wait.
+        match timeout(wait, state.changed()).await {
+            Err(_) | Ok(Err(_)) => return,
+            Ok(Ok(())) => {}
         }
     }
 }
