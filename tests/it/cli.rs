@@ -347,7 +347,7 @@ fn values_are_shown_with_their_layer() {
         .collect();
     expect![[r#"
         {"key":"limits.entities","value":32,"layer":"FUSOR__LIMITS__ENTITIES"}
-        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:69"}
+        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:70"}
         {"key":"limits.value","value":"2KiB","layer":"--set limits.value"}"#]]
     .assert_eq(&shown.join("\n"));
 }

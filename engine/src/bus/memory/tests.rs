@@ -243,7 +243,7 @@ fn reading_on_where_retention_has_been_is_an_error() {
     let error = bus.poll(&request(9), &|_| true).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "offset 1 of in/0 is not in the log any more"
+        "offset 1 of in/0 is no longer in the log"
     );
     let mut next = {
         drop(bus);

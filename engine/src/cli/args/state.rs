@@ -10,13 +10,13 @@ pub enum StateVerb {
     /// Say how far each shard has come and what it holds
     #[command(after_help = examples(&["fusor state show -c fusor.yaml", "fusor state show -c fusor.yaml -o json"]))]
     Show(StateArgs),
-    /// Restore each shard as a standby would and compare it with the offsets of the group; 1 where something does not fit
+    /// Restore each shard as a standby would; 1 where something does not fit
     #[command(after_help = examples(&["fusor state verify -c fusor.yaml", "fusor state verify -c fusor.yaml --shard 0 -o json"]))]
     Verify(StateArgs),
-    /// Apply the inputs again in the recorded order and compare what comes of it with the state; 1 where it differs
+    /// Apply the inputs again in the recorded order; 1 where the state differs
     #[command(after_help = examples(&["fusor state replay -c fusor.yaml", "fusor state replay -c fusor.yaml --shard 0"]))]
     Replay(StateArgs),
-    /// Forget the state and begin again with the inputs that are kept, as the next generation; the engines must be stopped
+    /// Forget the state and begin again with the inputs that are kept
     #[command(after_help = examples(&["fusor state rebuild -c fusor.yaml --yes", "fusor state rebuild -c fusor.yaml --shard 0"]))]
     Rebuild(RebuildArgs),
 }
@@ -55,7 +55,7 @@ pub enum QuarantineVerb {
     /// List the records that are kept from being correlated
     #[command(after_help = examples(&["fusor quarantine list -c fusor.yaml", "fusor quarantine list -c fusor.yaml -o json"]))]
     List(StateArgs),
-    /// Append a record to its topic once more and forget that it ended the process
+    /// Append a record to its topic once more and forget what it did
     #[command(after_help = examples(&["fusor quarantine release alerts/0/17 -c fusor.yaml", "fusor quarantine release alerts.edr/3/9001 -c fusor.yaml"]))]
     Release(ReleaseArgs),
 }
