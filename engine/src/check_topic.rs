@@ -172,7 +172,7 @@ impl Checker {
             ..Checked::default()
         };
         self.states.finish(commits, findings);
-        self.letters.finish(&self.ledger, findings);
+        self.letters.finish(&self.states, &self.ledger, findings);
         self.incidents.finish(&self.states, findings, &mut checked);
         if self.versions.forgotten() > 0 {
             unchecked.push(format!(

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::digest;
 use super::finding::{Findings, Place, Rule};
 use super::ledger::{Ledger, What};
+use super::state::States;
 use crate::bus::{Header, Partition, Record};
 
 /// The dead letters, by the record they are of.
@@ -16,6 +17,8 @@ pub(super) struct Letters {
     pub(super) records: u64,
     /// The oldest may have been deleted.
     pub(super) cut: bool,
+    /// Those that were not the first of their record.
+    doubled: Vec<(Place, String)>,
 }
 
 /// What a dead letter must be found to be of.
@@ -62,11 +65,8 @@ impl Letters {
             .or_default()
             .insert(offset, letter);
         if let Some(known) = known {
-            findings.add(
-                Rule::Letters,
-                &place,
-                format!("{text}, as {} is", known.place),
-            );
+            let text = format!("{text}, as {} is", known.place);
+            self.doubled.push((place, text));
         }
     }
 
@@ -90,7 +90,11 @@ impl Letters {
     }
 
     /// Holds the dead letters against what the state says became of their records.
-    pub(super) fn finish(&self, ledger: &Ledger, findings: &mut Findings) {
+    pub(super) fn finish(&self, states: &States, ledger: &Ledger, findings: &mut Findings) {
+        // A rebuild refuses the same records again.
+        for (place, text) in self.doubled.iter().filter(|_| !states.is_rebuilt()) {
+            findings.add(Rule::Letters, place, text.as_str());
+        }
         for (input, lane) in ledger.lanes() {
             let letters = self.letters.get(input);
             for (offset, what) in lane.fates() {

@@ -76,12 +76,14 @@ impl Last {
 pub(super) fn follows(last: &Last, place: &Place, meta: &Meta, findings: &mut Findings) {
     let before = &last.meta;
     let rebuilt = meta.generation > before.generation;
-    if before.epoch.checked_add(1) != Some(meta.epoch) && !(rebuilt && meta.epoch == 1) {
+    // A rebuild goes on behind whatever the group has heard of.
+    let rises = rebuilt && meta.epoch > before.epoch;
+    if before.epoch.checked_add(1) != Some(meta.epoch) && !rises {
         let text = format!("epoch {} follows on epoch {}", meta.epoch, before.epoch);
         findings.add(Rule::Gapless, place, text);
     }
     let mut falls = Vec::new();
-    if meta.writer < before.writer {
+    if !rebuilt && meta.writer < before.writer {
         falls.push(format!(
             "group generation {} after {}",
             meta.writer, before.writer

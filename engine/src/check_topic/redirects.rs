@@ -31,9 +31,10 @@ pub(super) fn check(
             }
         }
         for taken in &head.merged_from {
-            let gone = heads
-                .get(taken)
-                .is_none_or(|head| head.merged_into.is_some());
+            // A rebuild may have found the two apart.
+            let gone = heads.get(taken).is_none_or(|taken| {
+                taken.merged_into.is_some() || taken.version.0 != head.version.0
+            });
             if !gone {
                 let text = format!("{id} says that it took in {taken}, which is live");
                 findings.add(Rule::Redirects, &head.place, text);

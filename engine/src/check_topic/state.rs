@@ -153,6 +153,12 @@ impl States {
         })
     }
 
+    /// Says whether the inputs were applied more than once.
+    pub(super) fn is_rebuilt(&self) -> bool {
+        let mut metas = self.shards.values().filter_map(|shard| shard.last.as_ref());
+        metas.any(|last| last.meta.generation > 1)
+    }
+
     /// Says whether the state has an alert of this tenant.
     pub(super) fn has_alert(&self, hash: u128) -> bool {
         self.uids.contains(&hash)
@@ -160,13 +166,23 @@ impl States {
 
     /// Compares the newest state with the offsets of the group as they are at the end.
     pub(super) fn finish(&self, after: &Commits, findings: &mut Findings) {
+        let metas = self.shards.values().filter_map(|shard| shard.last.as_ref());
+        let metas: Vec<&Meta> = metas.map(|last| &last.meta).collect();
+        for (input, commit) in &self.commits {
+            let has = |meta: &&Meta| meta.inputs.is_empty() || position(meta, input).is_some();
+            let stateless = !metas.iter().any(has);
+            if let Some(epoch) = commit.epoch.filter(|_| stateless && self.marked) {
+                let text = format!("the group has it of epoch {epoch}, and no state does");
+                findings.add_whole(Rule::Group, input, text);
+            }
+        }
         for shard in self.shards.values() {
             if let (Some(epoch), Some(place)) = (shard.pending.epoch, &shard.pending.place) {
                 let text = format!("no meta follows on epoch {epoch}");
                 findings.add(Rule::State, place, text);
             }
+            // A shard that never had an epoch has no meta.
             let Some(last) = &shard.last else {
-                findings.add_whole(Rule::State, &shard.partition, "there is no meta");
                 continue;
             };
             let mut quiet = true;
@@ -249,7 +265,8 @@ impl Shard {
         // A rebuild begins again.
         let rebuilt = |last: &Last| last.meta.generation != meta.generation;
         let begins = self.last.as_ref().is_none_or(rebuilt);
-        let is_first = begins && meta.epoch == 1;
+        let blank = meta.inputs.is_empty() && meta.counts == Counts::default();
+        let is_first = begins && (meta.epoch == 1 || blank);
         if let Some(last) = &self.last {
             follows(last, &place, &meta, close.findings);
         }

@@ -738,6 +738,20 @@ fn a_running_engine_is_no_finding() {
     }
 }
 
+#[test]
+fn a_shard_that_never_had_an_epoch_is_no_finding_and_lost_state_is() {
+    let mut log = World::log(1, EPOCHS);
+    let inputs = log.commits.clone();
+    log = Log {
+        state: log.state.into_iter().take(1).collect(),
+        ..Log::default()
+    };
+    assert_none(&check(&log));
+    log.commits = inputs;
+    let rules: Vec<Rule> = check(&log).counts.into_keys().collect();
+    assert_eq!(rules, [Rule::Group]);
+}
+
 /// Only the last record of each key below a place is left there.
 #[test]
 fn compaction_is_no_finding() {
@@ -805,4 +819,55 @@ fn findings_are_bounded_and_all_counted() {
     assert_eq!(report.findings.len(), CONFIG.findings_max);
     let first = report.findings.first().unwrap().to_string();
     expect_test::expect!["T-2 fusor.incidents/1/1: the key is not the id"].assert_eq(&first);
+}
+
+/// The state is forgotten and everything applied anew, under the next generation.
+#[test]
+fn a_rebuild_is_no_finding() {
+    for seed in 0..10 {
+        let mut log = World::log(seed, EPOCHS);
+        let again = log.state.clone();
+        for shard in 0..world::SHARDS {
+            let last = log.last_epoch(shard);
+            let mut next = Vec::new();
+            let blank = Meta {
+                generation: 2,
+                epoch: last + 1,
+                ..Meta::default()
+            };
+            next.push((Key::Meta, crate::state::encode(blank.epoch, &blank)));
+            for record in again.iter().filter(|r| r.partition.number == shard) {
+                let (key, value) = (record.key.as_ref().unwrap(), record.value.as_ref().unwrap());
+                let epoch = |epoch: u64| epoch + last + 1;
+                match Key::read(key).unwrap() {
+                    Key::Meta => {
+                        let (_, mut meta): (u64, Meta) = crate::state::decode(value).unwrap();
+                        meta.generation = 2;
+                        meta.epoch = epoch(meta.epoch);
+                        next.push((Key::Meta, crate::state::encode(meta.epoch, &meta)));
+                    }
+                    Key::Block { epoch: of, part } => {
+                        let (_, block): (u64, Block) = crate::state::decode(value).unwrap();
+                        let epoch = epoch(of);
+                        let key = Key::Block { epoch, part };
+                        next.push((key, crate::state::encode(epoch, &block)));
+                    }
+                    Key::Row { .. } | Key::Start | Key::Claim | Key::Quarantine { .. } => {}
+                }
+            }
+            for (key, value) in next {
+                log.write_state(shard, &key, value);
+            }
+            for commit in log.commits.iter_mut().filter(|(p, _)| p.number == shard) {
+                let epoch = commit.1.epoch.as_mut().unwrap();
+                *epoch += last + 1;
+            }
+        }
+        let letters = log.letters.clone();
+        for mut letter in letters {
+            letter.offset += 1_000;
+            log.letters.push(letter);
+        }
+        assert_none(&check(&log));
+    }
 }

@@ -57,7 +57,7 @@ pub(super) struct Log {
     pub(super) inputs: Vec<Record>,
     pub(super) letters: Vec<Record>,
     pub(super) commits: Commits,
-    ends: BTreeMap<Partition, i64>,
+    pub(super) ends: BTreeMap<Partition, i64>,
 }
 
 impl Log {
@@ -83,7 +83,7 @@ impl Log {
         }
     }
 
-    fn state(&mut self, shard: i32, key: &Key, value: Vec<u8>) {
+    pub(super) fn write_state(&mut self, shard: i32, key: &Key, value: Vec<u8>) {
         let record = NewRecord {
             topic: "fusor.state".into(),
             partition: None,
@@ -296,7 +296,7 @@ impl World {
         };
         for shard in 0..SHARDS {
             let start = state::encode(0, &state::Start::default());
-            world.log.state(shard, &Key::Start, start);
+            world.log.write_state(shard, &Key::Start, start);
         }
         for epoch in 0..epochs {
             let index = if epoch < 2 {
@@ -536,7 +536,7 @@ impl World {
             row: "tenant".to_owned(),
         };
         let value = state::frame(epoch, b"row");
-        self.log.state(number, &row, value);
+        self.log.write_state(number, &row, value);
         let parts: Vec<Vec<Entry>> = block.entries.chunks(3).map(<[Entry]>::to_vec).collect();
         for (part, entries) in (0..).zip(parts) {
             let block = Block {
@@ -545,10 +545,10 @@ impl World {
             };
             let key = Key::Block { epoch, part };
             let value = state::encode(epoch, &block);
-            self.log.state(number, &key, value);
+            self.log.write_state(number, &key, value);
         }
         let value = state::encode(epoch, &shard.meta);
-        self.log.state(number, &Key::Meta, value);
+        self.log.write_state(number, &Key::Meta, value);
     }
 }
 
