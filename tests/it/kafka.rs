@@ -2,6 +2,7 @@
 
 mod delivery;
 mod recovery;
+mod ingest;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
