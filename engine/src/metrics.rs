@@ -8,7 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use correlators::{Placement, Stats};
@@ -79,6 +79,7 @@ list! {
     WATERMARK_DELAY = Gauge "fusor_watermark_delay_seconds", "How far the watermark lies behind the clock, by shard.";
     SHARDS = Gauge "fusor_shards_assigned", "Shards this process works on.";
     LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one read and the end, by topic and partition; 0 for a partition this process no longer reads.";
+    LEADERLESS = Gauge "fusor_kafka_partition_leaderless", "1 for an input partition without a leader, by topic and partition.";
     EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
     TORN = Counter "fusor_torn_transactions_total", "Inputs whose committed offset was not that of the state: a part of a transaction is missing.";
     COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
@@ -162,6 +163,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 #[must_use]
 pub fn render(handle: &PrometheusHandle) -> String {
     metrics_process::Collector::default().collect();
+    delays();
     handle.render()
 }
 
@@ -234,6 +236,25 @@ pub(crate) fn torn() {
 /// The number of shards changed.
 pub(crate) fn shards(count: usize) {
     gauge!(SHARDS).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    if count == 0 {
+        let mut watermarks = WATERMARKS.lock().unwrap_or_else(PoisonError::into_inner);
+        for (shard, _) in std::mem::take(&mut *watermarks) {
+            gauge!(WATERMARK_DELAY, "shard" => shard.to_string()).set(0.0);
+        }
+    }
+}
+
+/// The watermarks of the shards worked on: what lies behind them grows by itself while nothing moves them.
+static WATERMARKS: Mutex<BTreeMap<i32, Timestamp>> = Mutex::new(BTreeMap::new());
+
+/// Brings the delays up to date, however long ago a shard moved.
+fn delays() {
+    let now = now_ms();
+    let watermarks = WATERMARKS.lock().unwrap_or_else(PoisonError::into_inner);
+    for (shard, watermark) in watermarks.iter() {
+        let delay = now.saturating_sub(watermark.millis());
+        gauge!(WATERMARK_DELAY, "shard" => shard.to_string()).set(seconds(delay));
+    }
 }
 
 /// What the shards hold and what happened to it, each with its number of tenants.
@@ -260,8 +281,8 @@ pub(crate) fn state(shards: impl Iterator<Item = (usize, Stats)>) {
 /// A shard's watermark moved.
 pub(crate) fn watermark(shard: i32, watermark: Option<Timestamp>) {
     if let Some(watermark) = watermark {
-        let delay = now_ms().saturating_sub(watermark.millis());
-        gauge!(WATERMARK_DELAY, "shard" => shard.to_string()).set(seconds(delay));
+        let mut watermarks = WATERMARKS.lock().unwrap_or_else(PoisonError::into_inner);
+        watermarks.insert(shard, watermark);
     }
 }
 
@@ -273,6 +294,15 @@ pub(crate) fn lag(topic: &str, partition: i32, records: i64) {
     ];
     let records = u32::try_from(records).unwrap_or(u32::MAX);
     gauge!(LAG, &labels).set(f64::from(records));
+}
+
+/// An input partition lost its leader, or has one.
+pub(crate) fn leaderless(topic: &str, partition: i32, leaderless: bool) {
+    let labels = [
+        ("topic", topic.to_owned()),
+        ("partition", partition.to_string()),
+    ];
+    gauge!(LEADERLESS, &labels).set(if leaderless { 1.0 } else { 0.0 });
 }
 
 /// A revision was committed, in place of `before`.

@@ -248,7 +248,8 @@ impl Kafka {
             .collect()
     }
 
-    fn partitions(&self) -> Result<BTreeMap<String, i32>, TopicsError> {
+    /// Returns the partitions of each topic, and the fewest copies one of them has.
+    fn partitions(&self) -> Result<BTreeMap<String, (i32, usize)>, TopicsError> {
         let metadata = self
             .admin
             .inner()
@@ -259,13 +260,18 @@ impl Kafka {
             })?;
         let count = |topic: &rdkafka::metadata::MetadataTopic| {
             let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-            (topic.name().to_owned(), count)
+            let copies = topic.partitions().iter().map(|p| p.replicas().len());
+            (topic.name().to_owned(), (count, copies.min().unwrap_or(0)))
         };
         Ok(metadata.topics().iter().map(count).collect())
     }
 
-    fn row(&self, mut wanted: Wanted, counts: &BTreeMap<String, i32>) -> Result<Row, TopicsError> {
-        let Some(count) = counts.get(&wanted.topic).copied() else {
+    fn row(
+        &self,
+        mut wanted: Wanted,
+        counts: &BTreeMap<String, (i32, usize)>,
+    ) -> Result<Row, TopicsError> {
+        let Some((count, copies)) = counts.get(&wanted.topic).copied() else {
             return Ok(Row {
                 wanted,
                 status: Status::Missing,
@@ -286,6 +292,7 @@ impl Kafka {
                 None => differences.push(format!("{name}: not set, should be {expected}")),
             }
         }
+        differences.extend(too_few_in_sync(&wanted, copies, &settings));
         Ok(Row {
             wanted,
             status: Status::Exists,
@@ -332,6 +339,19 @@ impl Kafka {
         Ok(Status::Created)
     }
 }
+
+/// Advises on a topic of ours with three copies of which one alone may acknowledge: what that one had is lost with it.
+fn too_few_in_sync(
+    wanted: &Wanted,
+    copies: usize,
+    settings: &BTreeMap<String, String>,
+) -> Option<String> {
+    let is_ours = !wanted.settings.is_empty() && !wanted.settings.contains_key(IN_SYNC);
+    let alone = settings.get(IN_SYNC).is_some_and(|found| found == "1");
+    (is_ours && copies >= 3 && alone).then(|| format!("{IN_SYNC}: 1, should be 2"))
+}
+
+const IN_SYNC: &str = "min.insync.replicas";
 
 fn options() -> AdminOptions {
     AdminOptions::new()

@@ -87,6 +87,7 @@ const FILE: &str = "_file";
 /// Properties that delivery rests on, so that Fusor alone sets them.
 const OWNED: &[&str] = &[
     "acks",
+    "allow.auto.create.topics",
     "auto.commit.enable",
     "auto.commit.interval.ms",
     "auto.offset.reset",
@@ -101,6 +102,7 @@ const OWNED: &[&str] = &[
     "isolation.level",
     "max.in.flight",
     "max.in.flight.requests.per.connection",
+    "message.max.bytes",
     "message.send.max.retries",
     "metadata.broker.list",
     "partition.assignment.strategy",

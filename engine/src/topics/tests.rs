@@ -64,6 +64,23 @@ fn the_shape_counts_inputs_and_shards() {
 }
 
 #[test]
+fn three_copies_of_which_one_acknowledges_are_told() {
+    let wanted = wanted(&config(r#"{"inputs":[{"topic":"a"}]}"#));
+    let settings = |in_sync: &str| BTreeMap::from([(IN_SYNC.to_owned(), in_sync.to_owned())]);
+    let told =
+        |wanted: &Wanted, copies, in_sync| too_few_in_sync(wanted, copies, &settings(in_sync));
+    let state = wanted
+        .iter()
+        .find(|wanted| wanted.role == Role::State)
+        .unwrap();
+    let advice = Some("min.insync.replicas: 1, should be 2".to_owned());
+    assert_eq!(told(state, 3, "1"), advice);
+    assert_eq!(told(state, 3, "2"), None);
+    assert_eq!(told(state, 1, "1"), None);
+    assert_eq!(told(&wanted[0], 3, "1"), None, "an input is its producers'");
+}
+
+#[test]
 fn where_alerts_come_keyed_only_ingest_needs_the_inputs() {
     let rows = [
         row("a", Role::Input, 3, Status::Exists),

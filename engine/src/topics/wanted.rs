@@ -63,6 +63,12 @@ const ALERTS_MS: &str = "604800000";
 /// How long a compacted topic keeps its tombstones: 7 days, for readers that were away.
 const TOMBSTONES_MS: &str = "604800000";
 
+/// How long every revision of an incident is kept, for readers that want more than the last: 1 day.
+const REVISIONS_MS: &str = "86400000";
+/// When a segment of the state is closed, by size (64 MiB) or age (6 hours): only what is closed is compacted, and a
+/// restore reads all that is not.
+const SEGMENT: [(&str, &str); 2] = [("segment.bytes", "67108864"), ("segment.ms", "21600000")];
+
 /// Returns every topic the configuration names, inputs first. Inputs belong to their producers: nothing is asked of
 /// their settings.
 #[must_use]
@@ -91,13 +97,15 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         ("retention.ms", DEAD_LETTERS_MS),
         ("max.message.bytes", MESSAGE_BYTES_MAX),
     ];
+    let incidents = [&compacted[..], &[("min.compaction.lag.ms", REVISIONS_MS)]].concat();
+    let state = [&compacted[..], &SEGMENT].concat();
     let outputs = &config.outputs;
     topics.extend([
         topic(
             config,
             outputs.incidents.as_str(),
             Role::Incidents,
-            &compacted,
+            &incidents,
         ),
         topic(
             config,
@@ -105,7 +113,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
             Role::DeadLetters,
             &kept,
         ),
-        topic(config, outputs.state.as_str(), Role::State, &compacted),
+        topic(config, outputs.state.as_str(), Role::State, &state),
     ]);
     topics
 }

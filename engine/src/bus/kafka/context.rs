@@ -35,7 +35,15 @@ pub(super) struct Context {
 
 /// By topic and partition, those nobody reads here included: the first offset there is, and the one behind the last that
 /// a reader of committed records sees; below 0 where they are not known yet.
-pub(super) type Ends = BTreeMap<(String, i32), (i64, i64)>;
+pub(super) type Ends = BTreeMap<(String, i32), End>;
+
+/// What a client told of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) first: i64,
+    pub(super) end: i64,
+    pub(super) has_leader: bool,
+}
 
 impl Context {
     /// Makes the context of a producer that is to tell where its records of `state` went.
@@ -99,7 +107,12 @@ impl ClientContext for Context {
             // Partition -1 is the client's own.
             for partition in topic.partitions.values().filter(|p| p.partition >= 0) {
                 let key = (topic.topic.clone(), partition.partition);
-                ends.insert(key, (partition.lo_offset, partition.ls_offset));
+                let end = End {
+                    first: partition.lo_offset,
+                    end: partition.ls_offset,
+                    has_leader: partition.leader >= 0,
+                };
+                ends.insert(key, end);
             }
         }
     }

@@ -42,6 +42,8 @@ struct Reader {
     partition: Partition,
     queue: PartitionQueue<Context>,
     at_end: bool,
+    /// A partition without a leader gives no records and no error.
+    has_leader: bool,
     /// The next offset to be handed out; none where it began at the start and nothing came yet.
     next: Option<i64>,
 }
@@ -95,6 +97,7 @@ impl Inputs {
                 partition: partition.clone(),
                 queue,
                 at_end: false,
+                has_leader: true,
                 next: *next,
             };
             self.lanes.insert(*lane, reader);
@@ -110,6 +113,7 @@ impl Inputs {
         for lane in lanes {
             if let Some(input) = self.lanes.remove(lane) {
                 metrics::lag(&input.partition.topic, input.partition.number, 0);
+                metrics::leaderless(&input.partition.topic, input.partition.number, false);
                 list.add_partition(&input.partition.topic, input.partition.number);
             }
         }
@@ -192,7 +196,7 @@ impl Inputs {
     }
 
     /// Serves statistics and errors.
-    fn serve(&self) -> Result<(), BusError> {
+    fn serve(&mut self) -> Result<(), BusError> {
         let ends = self.consumer.context().take_ends();
         self.measure(&ends);
         self.compare(&ends)?;
@@ -226,7 +230,7 @@ impl Inputs {
     }
 
     /// Measures how far each partition is behind its end, whatever of it is held back included.
-    fn measure(&self, ends: &Ends) {
+    fn measure(&mut self, ends: &Ends) {
         if ends.is_empty() {
             return;
         }
@@ -234,16 +238,32 @@ impl Inputs {
             partition,
             at_end,
             next,
+            has_leader,
             ..
-        } in self.lanes.values()
+        } in self.lanes.values_mut()
         {
             let key = (partition.topic.to_string(), partition.number);
-            if let Some((first, end)) = ends.get(&key).filter(|(_, end)| *end >= 0) {
-                let behind = end.saturating_sub(next.unwrap_or(*first)).max(0);
+            let Some(told) = ends.get(&key) else { continue };
+            if *has_leader != told.has_leader {
+                *has_leader = told.has_leader;
+                lead(partition, told.has_leader);
+            }
+            if told.end >= 0 {
+                let behind = told.end.saturating_sub(next.unwrap_or(told.first)).max(0);
                 // What lies behind the last record may be a transaction's marker, which is nobody's to read.
                 let behind = if *at_end { 0 } else { behind };
                 metrics::lag(&partition.topic, partition.number, behind);
             }
         }
+    }
+}
+
+/// Tells that a partition lost its leader or has one again.
+fn lead(partition: &Partition, has_leader: bool) {
+    metrics::leaderless(&partition.topic, partition.number, !has_leader);
+    if has_leader {
+        tracing::info!(%partition, "an input partition has a leader again");
+    } else {
+        tracing::warn!(%partition, "an input partition has no leader: nothing of it can be read, and its shard waits for it");
     }
 }

@@ -25,6 +25,7 @@ const CONSUMER: &[(&str, &str)] = &[
 ];
 
 const CONSUMER_OWNED: &[(&str, &str)] = &[
+    ("allow.auto.create.topics", "false"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
@@ -43,10 +44,13 @@ const PRODUCER: &[(&str, &str)] = &[
     // at the default of 100 ms that would be the price of every small transaction.
     ("retry.backoff.ms", "1"),
     ("retry.backoff.max.ms", "10"),
-    ("message.max.bytes", "2097152"),
 ];
 
 const PRODUCER_OWNED: &[(&str, &str)] = &[
+    // A topic that came by itself would have one partition and none of the settings it needs.
+    ("allow.auto.create.topics", "false"),
+    // What the topics are made to take: a row of the state must never be too large to be written.
+    ("message.max.bytes", "2097152"),
     ("enable.idempotence", "true"),
     ("acks", "all"),
     // What Java's clients do, so that a key has the same partition whoever writes it.
