@@ -31,11 +31,15 @@ impl Lanes {
                 let known = meta.inputs.iter().find(|position| {
                     position.partition == partition.number && *position.topic == *partition.topic
                 });
-                // Of an input that is new the group may know more: somebody set where to begin.
+                // Of an input that is new the group may know more: somebody set where to begin. What an epoch committed of it
+                // was forgotten on purpose.
                 known.cloned().unwrap_or_else(|| Position {
                     topic: partition.topic.to_string(),
                     partition: partition.number,
-                    next: input.committed.map(|committed| committed.next),
+                    next: input
+                        .committed
+                        .filter(|committed| committed.epoch.is_none())
+                        .map(|committed| committed.next),
                     ..Position::default()
                 })
             })

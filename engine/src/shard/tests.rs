@@ -294,6 +294,22 @@ fn a_group_that_is_one_epoch_ahead_is_torn_and_more_is_refused() {
 }
 
 #[test]
+fn a_state_that_was_forgotten_begins_at_the_start_of_its_inputs() {
+    let mut shard = Shard::new(0, config());
+    shard.meta.epoch = 3;
+    let committed = Committed {
+        next: 5,
+        epoch: Some(2),
+    };
+    let mut input = input(None);
+    for (epoch, start) in [(Some(2), None), (None, Some(5))] {
+        input.committed = Some(Committed { epoch, ..committed });
+        let starts = shard.activate(std::slice::from_ref(&input), &sources());
+        assert_eq!(starts.unwrap(), [(Lane(7), start)]);
+    }
+}
+
+#[test]
 fn damaged_state_is_refused_by_its_offset() {
     let mut live = Logged::new();
     let applied = live.apply(alerts(0, 5));
