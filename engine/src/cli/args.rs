@@ -91,7 +91,7 @@ pub enum Verb {
     /// Read alerts from Kafka and publish incidents, until told to stop
     #[command(after_help = examples(&["fusor run -c fusor.yaml", "fusor run -c fusor.yaml --set correlation.lateness=5m"]))]
     Run(RunArgs),
-    /// Write the alerts of any inputs again, decoded and keyed by tenant, for several shards to read
+    /// Write the alerts of any inputs again, keyed by tenant
     #[command(after_help = examples(&["fusor ingest -c fusor.yaml", "fusor ingest -c fusor.yaml --set ops.listen=127.0.0.1:9465"]))]
     Ingest(RunArgs),
     /// Correlate files of alerts, without Kafka, as fast as possible

@@ -45,7 +45,10 @@ fn unkeyed_inputs_reach_their_shards_once() {
     assert_eq!(created.code(), Some(0));
     let (records, alerts, broken) = vendor_records();
     let num_records = i64::try_from(records.len()).unwrap();
-    cluster.produce(records);
+    // The second half comes when one is dead, so that it died in the middle however fast they are.
+    let mut early = records;
+    let late = early.split_off(early.len() / 2);
+    cluster.produce(early);
 
     let ports = free_ports(4);
     let mut first = spawn(&folder, "ingest", ports[0], None);
@@ -61,6 +64,7 @@ fn unkeyed_inputs_reach_their_shards_once() {
         at_kill < num_records,
         "killed in the middle, after {at_kill}"
     );
+    cluster.produce(late);
     eventually("the end of the inputs", LIMIT, || {
         assert!(second.is_running());
         (consumed(&cluster) == num_records).then_some(())
