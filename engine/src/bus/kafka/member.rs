@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::context::{Context, GroupEvent};
-use super::{client, properties};
+use super::{client, properties, record};
 use crate::bus::{BusError, Committed, Partition};
 use crate::config::Config;
 use crate::readiness::Readiness;
@@ -116,9 +116,9 @@ impl Member {
             list.add_partition(&partition.topic, partition.number);
         }
         let deadline = Instant::now() + COMMITTED_WAIT;
-        let committed = loop {
+        let answer = loop {
             match self.consumer.committed_offsets(list.clone(), REQUEST) {
-                Ok(committed) => break committed,
+                Ok(answer) => break answer,
                 Err(error) if Instant::now() > deadline => {
                     return Err(client("read the committed offsets", &error));
                 }
@@ -129,25 +129,7 @@ impl Member {
         partitions
             .iter()
             .map(|partition| {
-                let found = committed.find_partition(&partition.topic, partition.number);
-                let element = found.ok_or_else(|| BusError::Client {
-                    action: "read the committed offsets",
-                    problem: format!("{partition} is missing in the answer"),
-                })?;
-                element
-                    .error()
-                    .map_err(|error| client("read the committed offsets", &error))?;
-                let committed = match element.offset() {
-                    Offset::Offset(next) => Some(Committed {
-                        next,
-                        epoch: element.metadata().parse().ok(),
-                    }),
-                    Offset::Beginning
-                    | Offset::End
-                    | Offset::Stored
-                    | Offset::Invalid
-                    | Offset::OffsetTail(_) => None,
-                };
+                let committed = record::committed(&answer, partition)?;
                 Ok((partition.clone(), committed))
             })
             .collect()

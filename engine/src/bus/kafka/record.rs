@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client;
-use crate::bus::{BusError, Header, Partition, Record};
+use crate::bus::{BusError, Committed, Header, Partition, Record};
 
 /// Returns what reading on cannot cure; the client heals the rest by itself and has logged it.
 pub(super) fn fatal(partition: &Partition, error: &KafkaError) -> Result<(), BusError> {
@@ -64,5 +65,31 @@ fn header(headers: &BorrowedHeaders, index: usize) -> Header {
     read.unwrap_or_else(|_| Header {
         name: char::REPLACEMENT_CHARACTER.to_string(),
         value: None,
+    })
+}
+
+/// Returns what an answer of the group says of a partition; none where the group has committed nothing for it.
+pub(super) fn committed(
+    answer: &TopicPartitionList,
+    partition: &Partition,
+) -> Result<Option<Committed>, BusError> {
+    let found = answer.find_partition(&partition.topic, partition.number);
+    let element = found.ok_or_else(|| BusError::Client {
+        action: "read the committed offsets",
+        problem: format!("{partition} is missing in the answer"),
+    })?;
+    element
+        .error()
+        .map_err(|error| client("read the committed offsets", &error))?;
+    Ok(match element.offset() {
+        Offset::Offset(next) => Some(Committed {
+            next,
+            epoch: element.metadata().parse().ok(),
+        }),
+        Offset::Beginning
+        | Offset::End
+        | Offset::Stored
+        | Offset::Invalid
+        | Offset::OffsetTail(_) => None,
     })
 }

@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::Arc;
 
 use super::context::Context;
-use super::record::{fatal, record};
+use super::record::{self, fatal};
 use super::{client, properties};
 use crate::bus::{BusError, Committed, Partition, Record};
 use crate::config::Config;
@@ -62,7 +62,7 @@ impl Scan {
             // Errors and statistics come this way, records do not.
             drop(self.consumer.poll(Duration::ZERO));
             match self.queue.poll(Duration::from_millis(50)) {
-                Some(Ok(message)) => return Ok(Some(record(&self.partition, &message))),
+                Some(Ok(message)) => return Ok(Some(record::record(&self.partition, &message))),
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
                 Some(Err(error)) => fatal(&self.partition, &error)?,
                 None if Instant::now() > deadline => {
@@ -94,19 +94,6 @@ pub(crate) fn committed(
         list.add_partition(&partition.topic, partition.number);
     }
     let found = consumer.committed_offsets(list, ANSWER).map_err(failed)?;
-    let committed = partitions.iter().map(|partition| {
-        let element = found.find_partition(&partition.topic, partition.number)?;
-        match element.offset() {
-            Offset::Offset(next) => Some(Committed {
-                next,
-                epoch: element.metadata().parse().ok(),
-            }),
-            Offset::Beginning
-            | Offset::End
-            | Offset::Stored
-            | Offset::Invalid
-            | Offset::OffsetTail(_) => None,
-        }
-    });
-    Ok(committed.collect())
+    let of = |partition| record::committed(&found, partition);
+    partitions.iter().map(of).collect()
 }
