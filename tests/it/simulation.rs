@@ -79,6 +79,11 @@ fn a_producer_that_is_kept_after_a_slow_commit_is_noticed() {
     check_noticed(Mistake::KeepProducer);
 }
 
+#[test]
+fn a_state_that_is_not_read_to_its_end_is_noticed() {
+    check_noticed(Mistake::StopEarly);
+}
+
 fn check_noticed(mistake: Mistake) {
     let worlds = worlds();
     let noticed = (0..MISTAKE_SEEDS).any(|seed| {
@@ -98,7 +103,8 @@ fn run(worlds: &[Arc<World>], seed: u64, mistake: Option<Mistake>) -> Outcome {
 
 fn worlds() -> Vec<Arc<World>> {
     let alerts = |number: u64| ALERTS.0 + ALERTS.1 * usize::try_from(number).unwrap();
+    let shards = |number| if number % 2 == 0 { 1 } else { 2 };
     (0..WORLDS)
-        .map(|number| Arc::new(World::new(number, alerts(number))))
+        .map(|number| Arc::new(World::new(number, alerts(number), shards(number))))
         .collect()
 }

@@ -119,7 +119,7 @@ impl Simulation {
         self.memory.advance(30_000);
         for round in 0..STEPS_MAX {
             // Whoever lost its shard while it stood still has to hear of it first.
-            if round > 3 && self.is_done() && !self.digests().is_empty() {
+            if round > 3 && self.is_done() && self.is_worked_on() {
                 return;
             }
             let slots = self.slots.lock().unwrap().len();
@@ -197,6 +197,15 @@ impl Simulation {
             let (end, _) = self.memory.ends(topic, partition).unwrap();
             end == 0 || self.memory.committed(topic, partition) == Some(end)
         })
+    }
+
+    /// Returns whether every shard is worked on.
+    fn is_worked_on(&self) -> bool {
+        let slots = self.slots.lock().unwrap();
+        let workers = slots.iter().filter_map(|slot| slot.worker.as_ref());
+        let active = workers.flat_map(Worker::shards).filter(|s| s.is_active());
+        let numbers: std::collections::BTreeSet<i32> = active.map(|shard| shard.number()).collect();
+        i32::try_from(numbers.len()).unwrap() == self.world.shards()
     }
 
     fn note(&self, what: &str) {

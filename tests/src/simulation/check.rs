@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use engine::bus::memory::Memory;
+use engine::bus::memory::{Memory, MemoryBus};
 use engine::shard::Shard;
-use engine::worker::NoObserver;
+use engine::state::Counts;
+use engine::worker::{NoObserver, Worker};
 use serde_json::Value;
 
 use super::world::{DEAD, INCIDENTS, STATE};
@@ -17,7 +18,7 @@ pub type Violations = Vec<String>;
 /// What another member finds in the state.
 pub(super) struct Restored {
     digests: BTreeMap<(i32, String), u128>,
-    counts: engine::state::Counts,
+    counts: BTreeMap<i32, Counts>,
     problems: Violations,
 }
 
@@ -44,6 +45,14 @@ pub(super) fn digests(shard: &Shard) -> BTreeMap<(i32, String), u128> {
         .collect()
 }
 
+/// Returns what became of everything, by shard.
+pub(super) fn counts(worker: &Worker<MemoryBus>) -> BTreeMap<i32, Counts> {
+    let shards = worker.shards();
+    shards
+        .map(|shard| (shard.number(), shard.meta().counts))
+        .collect()
+}
+
 /// Checks what lies in the topics.
 pub(super) fn violations(world: &World, memory: &Memory) -> Violations {
     let mut found = Violations::new();
@@ -59,7 +68,11 @@ pub(super) fn violations(world: &World, memory: &Memory) -> Violations {
     }
     found.extend(revisions(memory));
     let letters = memory.read(DEAD, 0);
-    let expected = world.counts.dead_letters;
+    let expected: u64 = world
+        .counts
+        .values()
+        .map(|counts| counts.dead_letters)
+        .sum();
     if u64::try_from(letters.len()).unwrap() != expected {
         found.push(format!("{} dead letters, not {expected}", letters.len()));
     }
@@ -100,22 +113,23 @@ pub(super) fn restored(world: &World, memory: &Memory) -> Result<Restored, Strin
     let mut worker = world.worker(memory, &mut Random::new(1));
     for _ in 0..STEPS_MAX {
         worker.step(&mut NoObserver).map_err(|e| e.to_string())?;
-        if worker.is_assigned() {
-            let shard = worker.shards().next().unwrap();
-            let mut problems = Violations::new();
-            for position in &shard.meta().inputs {
-                let group = memory.committed(&position.topic, position.partition);
-                if group != position.next {
-                    let (topic, partition) = (&position.topic, position.partition);
-                    problems.push(format!("{topic}/{partition} is torn: {group:?}"));
-                }
-            }
-            return Ok(Restored {
-                digests: digests(shard),
-                counts: shard.meta().counts,
-                problems,
-            });
+        let active = worker.shards().filter(|shard| shard.is_active());
+        if i32::try_from(active.count()).unwrap() < world.shards() {
+            continue;
         }
+        let mut problems = Violations::new();
+        for position in worker.shards().flat_map(|shard| &shard.meta().inputs) {
+            let group = memory.committed(&position.topic, position.partition);
+            if group != position.next {
+                let (topic, partition) = (&position.topic, position.partition);
+                problems.push(format!("{topic}/{partition} is torn: {group:?}"));
+            }
+        }
+        return Ok(Restored {
+            digests: worker.shards().flat_map(digests).collect(),
+            counts: counts(&worker),
+            problems,
+        });
     }
     Err("the state is not restored".to_owned())
 }
@@ -134,7 +148,7 @@ pub(super) fn differences(
         found.push("the state is not that of an undisturbed run".to_owned());
     }
     if world.counts != restored.counts {
-        let counts = (world.counts, restored.counts);
+        let counts = (&world.counts, &restored.counts);
         found.push(format!("the counts do not add up: {counts:?}"));
     }
     found
@@ -143,7 +157,9 @@ pub(super) fn differences(
 /// Writes down everything that lies in the topics, committed or not.
 pub(super) fn dump(world: &World, memory: &Memory) -> String {
     let mut text = String::new();
-    let outputs = [(STATE, 0), (INCIDENTS, 0), (INCIDENTS, 1), (DEAD, 0)];
+    let states = (0..world.shards()).map(|shard| (STATE, shard));
+    let outputs = [(INCIDENTS, 0), (INCIDENTS, 1), (DEAD, 0)];
+    let outputs = states.chain(outputs);
     for (topic, partition) in world.inputs().into_iter().chain(outputs) {
         let committed = memory.offset(topic, partition);
         writeln!(text, "{topic}/{partition} {committed:?}").unwrap();

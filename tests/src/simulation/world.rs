@@ -29,17 +29,18 @@ const NOW: i64 = 1_790_000_000_000;
 /// The inputs, and what the engine makes of them undisturbed.
 #[derive(Debug)]
 pub struct World {
+    shards: u16,
     records: Vec<NewRecord>,
     /// The last revision of each incident.
     pub(super) incidents: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) counts: Counts,
+    pub(super) counts: BTreeMap<i32, Counts>,
     pub(super) digests: BTreeMap<(i32, String), u128>,
 }
 
 impl World {
-    /// Makes up a world of so many alerts and lets the engine run through it once.
+    /// Makes up a world of so many alerts, dealt out to 1 or 2 shards, and lets the engine run through it once.
     #[must_use]
-    pub fn new(seed: u64, num_alerts: usize) -> Self {
+    pub fn new(seed: u64, num_alerts: usize, shards: u16) -> Self {
         let traffic = Traffic::new(Volume {
             seed,
             num_alerts,
@@ -55,10 +56,15 @@ impl World {
             value: Some(outgoing.value),
             headers: Vec::new(),
         };
+        let mut records: Vec<NewRecord> = traffic.records.into_iter().map(record).collect();
+        if shards > 1 {
+            records.retain_mut(give_tenant);
+        }
         let mut world = Self {
-            records: traffic.records.into_iter().map(record).collect(),
+            shards,
+            records,
             incidents: BTreeMap::new(),
-            counts: Counts::default(),
+            counts: BTreeMap::new(),
             digests: BTreeMap::new(),
         };
         let memory = world.broker();
@@ -67,9 +73,8 @@ impl World {
             (0..STEPS_MAX).any(|_| worker.step(&mut NoObserver).unwrap() == Step::Finished);
         assert!(finished, "the undisturbed run does not end");
         world.incidents = super::check::last(&memory);
-        let shard = worker.shards().next().unwrap();
-        world.counts = shard.meta().counts;
-        world.digests = super::check::digests(shard);
+        world.counts = super::check::counts(&worker);
+        world.digests = worker.shards().flat_map(super::check::digests).collect();
         world
     }
 
@@ -80,7 +85,7 @@ impl World {
     }
 
     pub(super) fn shards(&self) -> i32 {
-        1
+        self.shards.into()
     }
 
     /// Returns a broker with the inputs filled and closed.
@@ -90,7 +95,7 @@ impl World {
         for (topic, _) in TOPICS {
             memory.create_topic(topic, partitions, Keep::All);
         }
-        memory.create_topic(STATE, 1, Keep::LastOfKey);
+        memory.create_topic(STATE, self.shards, Keep::LastOfKey);
         memory.create_topic(INCIDENTS, 2, Keep::All);
         memory.create_topic(DEAD, 1, Keep::All);
         for record in &self.records {
@@ -156,8 +161,28 @@ impl World {
             ahead_records_max: 1 + random.below(24),
             ahead_bytes_max: 1 << 20,
             drain: Duration::ZERO,
-            followed: i32::try_from(random.below(2)).unwrap(),
+            followed: self.shards() * i32::try_from(random.below(2)).unwrap(),
             idle: None,
         }
     }
+}
+
+/// Gives an alert in the friendly format the tenant of its partition, so that each shard has its own; returns whether the
+/// record is one, or can be read by nobody.
+fn give_tenant(record: &mut NewRecord) -> bool {
+    if *record.topic == *TOPICS[2].0 {
+        return false;
+    }
+    let value = record.value.take().unwrap_or_default();
+    let alert: Result<serde_json::Map<String, serde_json::Value>, _> =
+        serde_json::from_slice(&value);
+    record.value = Some(match alert {
+        Ok(mut alert) if alert.contains_key("entities") => {
+            let tenant = format!("tenant-{}", record.partition.unwrap_or(0));
+            alert.insert("tenant".to_owned(), tenant.into());
+            serde_json::to_vec(&alert).unwrap()
+        }
+        Ok(_) | Err(_) => value,
+    });
+    true
 }

@@ -73,7 +73,12 @@ impl MemoryBus {
         self.client.slow |= self.memory.lock().now() - started > SLOW_MS;
         self.client.producer = Some((shard, producer));
         match attempt {
-            Ok(written) => self.committed_epoch(written),
+            Ok(mut written) => {
+                if self.mistake == Some(Mistake::StopEarly) && epoch.offsets.is_empty() {
+                    written.values_mut().for_each(|offset| *offset = 0);
+                }
+                self.committed_epoch(written)
+            }
             Err(Attempt::Failed(error)) => Err(error),
             Err(Attempt::InDoubt(problem)) => {
                 (self.client.broken, self.client.in_doubt) = (true, true);
@@ -107,7 +112,9 @@ impl MemoryBus {
         let generation = match self.mistake {
             Some(Mistake::CacheGeneration) => *self.client.cached.get_or_insert(now),
             Some(Mistake::OmitGeneration) => -1,
-            Some(Mistake::OffsetsOutside | Mistake::KeepProducer) | None => now,
+            Some(Mistake::OffsetsOutside | Mistake::KeepProducer | Mistake::StopEarly) | None => {
+                now
+            }
         };
         Ok(Fence {
             member: self.member,
