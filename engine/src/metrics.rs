@@ -306,8 +306,8 @@ pub(crate) fn leaderless(topic: &str, partition: i32, leaderless: bool) {
     gauge!(LEADERLESS, &labels).set(if leaderless { 1.0 } else { 0.0 });
 }
 
-/// A revision was committed, in place of `before`.
-pub(crate) fn incident_published(incident: &Incident, before: Option<&Incident>) {
+/// A revision was committed.
+pub(crate) fn incident_emitted(incident: &Incident) {
     let change = match incident.activity {
         IncidentActivity::Create => "created",
         IncidentActivity::Close => "closed",
@@ -316,6 +316,10 @@ pub(crate) fn incident_published(incident: &Incident, before: Option<&Incident>)
         IncidentActivity::Update | IncidentActivity::Unknown => "updated",
     };
     counter!(INCIDENTS_EMITTED, "change" => change).increment(1);
+}
+
+/// A revision is the newest one, in place of `before`.
+pub(crate) fn incident_shown(incident: &Incident, before: Option<&Incident>) {
     if let Some(before) = before.filter(|before| is_open(before)) {
         gauge!(INCIDENTS_OPEN, "severity" => before.severity.word()).decrement(1.0);
     }

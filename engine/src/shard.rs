@@ -80,6 +80,8 @@ pub struct Applied {
     pub epoch: u64,
     /// The shard.
     pub shard: i32,
+    /// Generation of the group in which it was applied.
+    pub writer: i64,
     /// The inputs that moved.
     pub offsets: Vec<Moved>,
     /// The records of the state topic.
@@ -104,6 +106,13 @@ pub struct TenantOutput {
     pub outputs: Vec<Output>,
     /// Its incidents that changed, each at its newest revision.
     pub incidents: Vec<Arc<Incident>>,
+}
+
+impl Applied {
+    /// Returns the incidents that changed, each at its newest revision.
+    pub fn incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.outputs.iter().flat_map(|output| &output.incidents)
+    }
 }
 
 /// The reason of a record that the core cannot take.

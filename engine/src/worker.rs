@@ -13,7 +13,7 @@ use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
 use crate::bus::{Bus, BusError, Lane, Polled, Reading, Record, Request};
-use crate::decode::{Broken, Content, Decoder};
+use crate::decode::{Broken, Decoder};
 use crate::failpoint::{self, Point};
 use crate::metrics;
 use crate::publish::Publisher;
@@ -23,6 +23,7 @@ use crate::view::IncidentView;
 
 mod commit;
 mod held;
+mod publish;
 mod takeover;
 pub use commit::EPOCH;
 use held::Held;
@@ -153,6 +154,8 @@ pub struct Worker<B> {
     stop: Arc<AtomicBool>,
     /// When something was last applied.
     busy: Option<Timestamp>,
+    /// Epochs that did not commit as far as was heard, at most one a shard: the shard's state will tell.
+    in_doubt: Vec<Applied>,
 }
 
 impl<B: Bus> Worker<B> {
@@ -173,6 +176,7 @@ impl<B: Bus> Worker<B> {
             readiness,
             stop,
             busy: None,
+            in_doubt: Vec::new(),
         }
     }
 
@@ -208,6 +212,7 @@ impl<B: Bus> Worker<B> {
         // Before a takeover: what was read of a shard while it was being restored is no part of what it begins with.
         self.take_in(polled.records);
         self.take_over()?;
+        self.resolve_doubt(observer);
         self.tell_readiness(polled.joined);
         if !self.is_cleared()? {
             return Ok(Step::Idle);
@@ -220,16 +225,17 @@ impl<B: Bus> Worker<B> {
                 Step::Idle
             });
         }
-        let (epoch, incidents) = self.epoch(&applied)?;
+        let epoch = self.epoch(&applied)?;
         failpoint::hit(Point::AfterApply);
         metrics::fuse_duration(started.elapsed());
         self.readiness.epoch_opened();
         let committed = self.commit(&epoch)?;
         self.readiness.epoch_closed();
         if committed {
-            self.publish(&applied, &incidents, observer);
+            self.publish(&applied, observer);
             return Ok(Step::Committed);
         }
+        self.in_doubt.extend(applied);
         Ok(Step::Idle)
     }
 
@@ -315,43 +321,6 @@ impl<B: Bus> Worker<B> {
             applied.extend(passed.filter(|applied| applied.epoch > 0));
         }
         applied
-    }
-
-    /// Makes a committed epoch visible to readers, counters and the observer.
-    fn publish(
-        &self,
-        applied: &[Applied],
-        incidents: &[Arc<Incident>],
-        observer: &mut dyn Observer,
-    ) {
-        for incident in incidents {
-            let before = self.view.get(&incident.id);
-            self.view.publish(Arc::clone(incident));
-            metrics::incident_published(incident, before.as_deref());
-            observer.incident(incident);
-        }
-        let mut counts = metrics::Counts::default();
-        for fate in applied.iter().flat_map(|applied| &applied.fates) {
-            let disposition = match &fate.decoded.content {
-                Content::Alerts(alerts) => Disposition::Alerts(alerts, &fate.placements),
-                Content::Binding(_) => Disposition::Binding,
-                Content::Broken(broken) => Disposition::DeadLetter(broken),
-            };
-            counts.record(&fate.decoded.record, disposition);
-            observer.record(&fate.decoded.record, disposition);
-        }
-        counts.flush();
-        for output in applied.iter().flat_map(|applied| &applied.outputs) {
-            observer.outputs(&output.tenant, &output.outputs);
-        }
-        for applied in applied {
-            let shard = self
-                .held
-                .active()
-                .find(|shard| shard.number() == applied.shard);
-            metrics::watermark(applied.shard, shard.and_then(Shard::watermark));
-        }
-        metrics::state(self.held.active().map(Shard::stats));
     }
 }
 

@@ -71,13 +71,7 @@ fn refuse_again(fate: &mut Fate, recorded: &state::Fate) {
 fn is_same(fate: &Fate, entry: &state::Entry) -> bool {
     let digests = entry.digests();
     let same = |(digest, placement): (&state::Digest, &Placement)| {
-        let (episode, placed) = match *placement {
-            Placement::Placed { episode, late } => {
-                (episode, if late { Placed::Late } else { Placed::New })
-            }
-            Placement::Duplicate { episode } => (episode, Placed::Duplicate),
-            Placement::Updated { episode, .. } => (episode, Placed::Update),
-        };
+        let (episode, placed) = Placed::of(*placement);
         digest.episode == episode && digest.placed == placed
     };
     digests.len() == fate.placements.len() && digests.iter().zip(&fate.placements).all(same)

@@ -44,6 +44,7 @@ impl Shard {
         let mut applied = Applied {
             epoch: meta.epoch,
             shard: self.number,
+            writer,
             offsets: moved(lanes, &self.meta, meta.epoch),
             ..Applied::default()
         };
@@ -188,7 +189,7 @@ impl Builder {
                     .zip(&fate.placements)
                     .map(|(alert, placement)| {
                         self.bytes += alert.uid.len() + ENTRY_BYTES;
-                        let (episode, placed) = placed(*placement);
+                        let (episode, placed) = Placed::of(*placement);
                         Digest {
                             tenant: self.tenant(&alert.tenant),
                             uid: alert.uid.clone(),
@@ -235,21 +236,6 @@ fn remembered(alert: &Alert, placement: Placement) -> i64 {
     }
 }
 
-fn placed(placement: Placement) -> (u64, Placed) {
-    match placement {
-        Placement::Placed {
-            episode,
-            late: false,
-        } => (episode, Placed::New),
-        Placement::Placed {
-            episode,
-            late: true,
-        } => (episode, Placed::Late),
-        Placement::Duplicate { episode } => (episode, Placed::Duplicate),
-        Placement::Updated { episode, .. } => (episode, Placed::Update),
-    }
-}
-
 fn count(before: Counts, fates: &[Fate]) -> Counts {
     let mut counts = before;
     for fate in fates {
@@ -260,15 +246,7 @@ fn count(before: Counts, fates: &[Fate]) -> Counts {
             Content::Broken(_) => counts.dead_letters += 1,
         }
         for placement in &fate.placements {
-            match placed(*placement).1 {
-                Placed::New => counts.placed += 1,
-                Placed::Late => {
-                    counts.placed += 1;
-                    counts.late += 1;
-                }
-                Placed::Duplicate => counts.duplicates += 1,
-                Placed::Update => counts.updates += 1,
-            }
+            counts.place(Placed::of(*placement).1);
         }
     }
     counts

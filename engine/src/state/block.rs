@@ -1,5 +1,6 @@
 //! The digests of an epoch's records, in the order of application.
 
+use correlators::Placement;
 use serde::{Deserialize, Serialize};
 
 /// A part of an epoch's records. Together the blocks tell the order in which everything was applied, what became of it,
@@ -96,4 +97,23 @@ pub enum Placed {
     Duplicate,
     /// It updated one seen before.
     Update,
+}
+
+impl Placed {
+    /// Returns the episode of a placement, and the kind.
+    #[must_use]
+    pub fn of(placement: Placement) -> (u64, Self) {
+        match placement {
+            Placement::Placed {
+                episode,
+                late: false,
+            } => (episode, Self::New),
+            Placement::Placed {
+                episode,
+                late: true,
+            } => (episode, Self::Late),
+            Placement::Duplicate { episode } => (episode, Self::Duplicate),
+            Placement::Updated { episode, .. } => (episode, Self::Update),
+        }
+    }
 }

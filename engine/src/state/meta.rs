@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Placed;
+
 /// How far a shard has come; the last record of every epoch. Its offsets are the truth: those of the group are compared
 /// with them and never used instead.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,6 +58,21 @@ pub struct Counts {
     pub commands: u64,
     /// Records refused.
     pub dead_letters: u64,
+}
+
+impl Counts {
+    /// Counts an alert.
+    pub fn place(&mut self, placed: Placed) {
+        match placed {
+            Placed::New => self.placed += 1,
+            Placed::Late => {
+                self.placed += 1;
+                self.late += 1;
+            }
+            Placed::Duplicate => self.duplicates += 1,
+            Placed::Update => self.updates += 1,
+        }
+    }
 }
 
 /// The starts of a shard since it last moved: one that never gets past a record is a crash loop.

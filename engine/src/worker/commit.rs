@@ -1,9 +1,6 @@
 //! From what was applied to a transaction, and from a transaction to an answer.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use schemas::incident::Incident;
 
 use super::{Worker, WorkerError};
 use crate::bus::{Bus, CommitError, Epoch, Header, Written};
@@ -21,14 +18,10 @@ pub const EPOCH: &str = "fusor.epoch";
 
 impl<B: Bus> Worker<B> {
     /// Puts together what the epoch writes: the incidents that changed, the dead letters, the state, the offsets.
-    pub(super) fn epoch(
-        &self,
-        applied: &[Applied],
-    ) -> Result<(Epoch, Vec<Arc<Incident>>), WorkerError> {
+    pub(super) fn epoch(&self, applied: &[Applied]) -> Result<Epoch, WorkerError> {
         let mut epoch = Epoch::default();
-        let mut incidents = Vec::new();
         for applied in applied {
-            for incident in applied.outputs.iter().flat_map(|output| &output.incidents) {
+            for incident in applied.incidents() {
                 let record = self.config.publisher.record(incident);
                 let mut record = record.map_err(|source| WorkerError::Encode {
                     id: incident.id.clone(),
@@ -39,7 +32,6 @@ impl<B: Bus> Worker<B> {
                     record.headers.push(Header::text(EPOCH, written));
                 }
                 epoch.records.push(record);
-                incidents.push(Arc::clone(incident));
             }
             for fate in &applied.fates {
                 if let Content::Broken(broken) = &fate.decoded.content {
@@ -51,7 +43,7 @@ impl<B: Bus> Worker<B> {
             epoch.records.extend(applied.state.iter().cloned());
             epoch.offsets.extend(applied.offsets.iter().cloned());
         }
-        Ok((epoch, incidents))
+        Ok(epoch)
     }
 
     /// Commits the epoch, trying the same one again for as long as its shards stay.

@@ -265,7 +265,7 @@ impl<B: Bus> Worker<B> {
         metrics::incidents_forgotten();
         for incident in self.held.active().flat_map(Shard::incidents) {
             let incident = Arc::new(incident);
-            metrics::incident_published(&incident, None);
+            metrics::incident_shown(&incident, None);
             self.view.publish(incident);
         }
     }

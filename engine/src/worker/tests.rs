@@ -321,7 +321,9 @@ fn a_commit_that_was_not_heard_of_is_not_written_twice() {
     let memory = two_topics();
     let mut worker = begun(&memory, config(5_000, 5_000));
     memory.lose_answer();
-    worker.run(&mut NoObserver).unwrap();
+    let mut log = Log::default();
+    worker.run(&mut log).unwrap();
+    assert_eq!(log.0, ORDERED, "what is found committed is told");
     assert_eq!(memory.read("dead", 0).len(), 2);
     let meta = worker.shards().next().unwrap().meta().clone();
     assert_eq!((meta.epoch, meta.counts.records), (1, 6));
