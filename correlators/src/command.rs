@@ -62,6 +62,9 @@ impl Fusion {
             let message = "the command names another tenant".to_owned();
             return refused(No::because(Refusal::WrongTenant, message), None);
         }
+        if self.episodes.next() == 0 {
+            return no_such_incident();
+        }
         if let Some(known) = self.answers.get(&command.id) {
             return known;
         }
@@ -155,10 +158,6 @@ impl Fusion {
 
     /// Finds an incident by its id.
     fn find(&self, id: &str) -> Result<u64, No> {
-        let unknown = || {
-            let message = "no such incident, or it has been idle for too long";
-            No::because(Refusal::UnknownIncident, message)
-        };
         let id = Uuid::parse_str(id).map_err(|_| unknown())?;
         let number = self.incidents.get(&id).ok_or_else(unknown)?;
         let thread = self.threads.get(number).ok_or_else(unknown)?;
@@ -340,6 +339,18 @@ impl Fusion {
         let thread = self.threads.get(number);
         thread.map_or_else(Vec::new, |thread| thread.episodes.clone())
     }
+}
+
+/// The answer of a tenant that no alert ever came to. There is nothing to remember it by, so it does not matter whether
+/// the tenant is known: asked again, it is the same for as long as none comes.
+#[must_use]
+pub fn no_such_incident() -> Verdict {
+    refused(unknown(), None)
+}
+
+fn unknown() -> No {
+    let message = "no such incident, or it has been idle for too long";
+    No::because(Refusal::UnknownIncident, message)
 }
 
 fn refused(no: No, revision: Option<i64>) -> Verdict {

@@ -42,6 +42,7 @@ pub mod invariants;
 pub mod graph;
 pub mod explain;
 
+pub use command::no_such_incident;
 pub use fusion::{Fusion, Output, Part, Placement, Stats};
 pub use schemas::command::Verdict;
 pub use settings::Settings;

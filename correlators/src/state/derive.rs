@@ -177,6 +177,7 @@ impl Fusion {
             ("lease", told.leases, found.leases),
             ("episode", told.episodes, found.episodes),
             ("thread", told.threads, found.threads),
+            ("command", told.commands, found.commands),
         ];
         for (kind, counted, found) in kinds {
             if counted != found {

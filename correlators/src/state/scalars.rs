@@ -30,6 +30,7 @@ pub(crate) struct Counts {
     pub(super) leases: u64,
     pub(super) episodes: u64,
     pub(super) threads: u64,
+    pub(super) commands: u64,
 }
 
 impl Default for Scalars {
@@ -73,6 +74,7 @@ impl Fusion {
             leases: count(self.leases.starts()),
             episodes: count(self.episodes.len()),
             threads: count(self.threads.len()),
+            commands: count(self.answers.answers.len()),
         }
     }
 
