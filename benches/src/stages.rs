@@ -169,6 +169,7 @@ pub fn end_to_end(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
             bytes_max: INCIDENT_BYTES_MAX,
         },
         dead_letters: DEAD_LETTERS.into(),
+        outcomes: "outcomes".into(),
         epoch: request(),
         ahead_records_max: 2 * EPOCH,
         ahead_bytes_max: EPOCH_BYTES,

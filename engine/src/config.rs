@@ -44,7 +44,7 @@ pub struct Config {
     pub inputs: Vec<Input>,
     /// Topic that says who held an address when (DHCP and VPN leases); default none.
     pub bindings: Option<Topic>,
-    /// Topic with what analysts did. Reserved: accepted, not read yet.
+    /// Topic with what analysts did; default none.
     pub commands: Option<Topic>,
     /// Topics Fusor writes.
     pub outputs: Outputs,
@@ -120,10 +120,10 @@ pub struct Outputs {
     pub dead_letters: Topic,
     /// State by shard; default `fusor.state`.
     pub state: Topic,
+    /// What became of analysts' commands; default `fusor.outcomes`.
+    pub outcomes: Topic,
     /// Incidents as OCSF findings. Reserved: accepted, not written yet.
     pub ocsf: Option<Topic>,
-    /// What became of analysts' commands. Reserved: accepted, not written yet.
-    pub outcomes: Option<Topic>,
     /// What was done by whom. Reserved: accepted, not written yet.
     pub audit: Option<Topic>,
     /// Alerts keyed by tenant, which `fusor ingest` writes and `fusor run` then reads instead of the inputs; default none.

@@ -7,6 +7,7 @@ use std::thread;
 
 use schemas::alert::{Alert, TimeQuality};
 use schemas::binding::Binding;
+use schemas::command::Command;
 use schemas::decode::{DecodeError, Envelope, Limits, Reason, canonical, decode};
 use schemas::entity::Entity;
 use schemas::time::Timestamp;
@@ -62,6 +63,8 @@ pub enum Content {
     Alerts(Vec<Alert>),
     /// A lease.
     Binding(Binding),
+    /// What an analyst did.
+    Command(Box<Command>),
     /// Nothing that can be understood.
     Broken(Broken),
 }
@@ -126,7 +129,7 @@ impl Decoded {
     pub fn alerts(&self) -> &[Alert] {
         match &self.content {
             Content::Alerts(alerts) => alerts,
-            Content::Binding(_) | Content::Broken(_) => &[],
+            Content::Binding(_) | Content::Command(_) | Content::Broken(_) => &[],
         }
     }
 
@@ -143,7 +146,7 @@ impl Decoded {
         match &self.content {
             Content::Alerts(alerts) => alerts.iter().map(|alert| alert.start_time).min(),
             Content::Binding(binding) => Some(binding.from),
-            Content::Broken(_) => None,
+            Content::Command(_) | Content::Broken(_) => None,
         }
     }
 }
@@ -222,6 +225,15 @@ impl Decoder {
                     );
                 }
                 Ok(Content::Alerts(vec![alert]))
+            }
+            Some(Source::Commands) => {
+                let value = value(record, &self.limits)?;
+                let command = schemas::decode::command(value).map_err(|error| Broken {
+                    reason: error.reason.word(),
+                    stage: Stage::Decode,
+                    message: error.to_string(),
+                })?;
+                Ok(Content::Command(Box::new(command)))
             }
             Some(Source::Bindings) => {
                 let mut binding = binding(record, &self.limits)?;

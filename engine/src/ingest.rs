@@ -154,7 +154,7 @@ impl<B: Bus> Ingest<B> {
                 record,
                 match content {
                     Content::Alerts(alerts) => Disposition::Alerts(alerts, &[]),
-                    Content::Binding(_) => Disposition::Binding,
+                    Content::Binding(_) | Content::Command(_) => Disposition::Binding,
                     Content::Broken(broken) => Disposition::DeadLetter(broken),
                 },
             );
@@ -229,7 +229,7 @@ impl<B: Bus> Ingest<B> {
                 }
                 Err(broken) => Content::Broken(broken),
             },
-            content @ (Content::Binding(_) | Content::Broken(_)) => content,
+            content @ (Content::Binding(_) | Content::Command(_) | Content::Broken(_)) => content,
         };
         if let Content::Broken(broken) = &content {
             written.push(dead_letter(&config.dead_letters, record, broken));

@@ -15,6 +15,7 @@ use correlators::Stats;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use schemas::alert::Severity;
+use schemas::command::Refusal;
 use schemas::decode::{Reason, WARNINGS};
 use schemas::incident::{Incident, IncidentActivity, IncidentStatus};
 use schemas::time::Timestamp;
@@ -23,6 +24,7 @@ use crate::decode;
 use crate::shard;
 
 mod counts;
+use counts::APPLIED;
 pub(crate) use counts::Counts;
 
 /// What kind of series a metric is.
@@ -66,6 +68,7 @@ list! {
     ALERTS_UPDATED = Counter "fusor_alerts_updated_total", "Alerts that were a higher revision of one seen before.";
     ALERT_WARNINGS = Counter "fusor_alert_warnings_total", "Alerts whose record was odd, by warning.";
     BINDINGS_CONSUMED = Counter "fusor_bindings_consumed_total", "Address bindings applied and committed.";
+    COMMANDS = Counter "fusor_commands_total", "Analysts' commands answered and committed, by outcome: applied, or the reason of the refusal.";
     INCIDENTS_EMITTED = Counter "fusor_incidents_emitted_total", "Incident revisions committed, by change.";
     INCIDENTS_OPEN = Gauge "fusor_incidents_open", "Open incidents this process published, by severity.";
     TENANTS = Gauge "fusor_tenants", "Tenants with state.";
@@ -184,6 +187,10 @@ fn describe() {
         EPOCHS,
     ] {
         counter!(name).absolute(0);
+    }
+    let refusals = Refusal::ALL.iter().map(|reason| reason.word());
+    for outcome in refusals.chain([APPLIED]) {
+        counter!(COMMANDS, "outcome" => outcome).increment(0);
     }
     for reason in REASONS {
         counter!(ALERTS_REJECTED, "reason" => reason).absolute(0);

@@ -3,6 +3,7 @@
 //! The merge takes, again and again, the lowest head by (event time, topic, partition) and keeps each lane's own order.
 //! It takes one only while every other lane has a head to compare with or was read to its end, so the order
 //! is a function of the logs alone as long as there is a backlog: how they were cut into polls does not show.
+//! What analysts do does not wait for that: it goes first, in the order of its lane.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -13,7 +14,9 @@ use schemas::time::Timestamp;
 #[derive(Debug)]
 pub struct Merge<T> {
     lanes: Vec<Buffer<T>>,
-    /// The head of every lane that has one.
+    /// Lanes that go before all others, in their order.
+    urgent: Vec<usize>,
+    /// The head of every other lane that has one.
     heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// Lanes that have no head and may still get an earlier one.
     awaited: usize,
@@ -24,6 +27,8 @@ struct Buffer<T> {
     items: VecDeque<Item<T>>,
     bytes: usize,
     at_end: bool,
+    /// Neither waited for nor waiting.
+    urgent: bool,
     /// Time of the last item that carried one: an item without goes right after it.
     last: Timestamp,
 }
@@ -54,13 +59,32 @@ impl<T> Merge<T> {
             items: VecDeque::new(),
             bytes: 0,
             at_end: false,
+            urgent: false,
             last: Timestamp::MIN,
         };
         Self {
             lanes: (0..lanes).map(|_| empty()).collect(),
+            urgent: Vec::new(),
             heads: BinaryHeap::new(),
             awaited: lanes,
         }
+    }
+
+    /// Lets a lane that is still empty go before all others: what is in it is taken at once, and it is never waited for.
+    pub fn let_pass(&mut self, lane: usize) {
+        if let Some(buffer) = self.lanes.get_mut(lane)
+            && !buffer.urgent
+        {
+            buffer.urgent = true;
+            self.awaited -= usize::from(!buffer.at_end);
+            self.urgent.push(lane);
+        }
+    }
+
+    /// Returns whether a lane goes before all others.
+    #[must_use]
+    pub fn passes(&self, lane: usize) -> bool {
+        self.lanes.get(lane).is_some_and(|buffer| buffer.urgent)
     }
 
     /// Appends an item to a lane; one without a time of its own goes right after its predecessor.
@@ -71,7 +95,7 @@ impl<T> Merge<T> {
         let time = time.unwrap_or(buffer.last);
         buffer.last = time;
         buffer.bytes += bytes;
-        if buffer.items.is_empty() {
+        if buffer.items.is_empty() && !buffer.urgent {
             self.heads.push(Reverse((time, lane)));
             self.awaited -= usize::from(!buffer.at_end);
         }
@@ -94,7 +118,7 @@ impl<T> Merge<T> {
         let Some(buffer) = self.lanes.get_mut(lane) else {
             return;
         };
-        if buffer.items.is_empty() && buffer.at_end != at_end {
+        if buffer.items.is_empty() && buffer.at_end != at_end && !buffer.urgent {
             if at_end {
                 self.awaited -= 1;
             } else {
@@ -106,6 +130,16 @@ impl<T> Merge<T> {
 
     /// Takes the next item, if it is safe to say which one that is.
     pub fn pop(&mut self) -> Option<Taken<T>> {
+        if let Some(lane) = self.first_urgent() {
+            let buffer = self.lanes.get_mut(lane)?;
+            let item = buffer.items.pop_front()?;
+            buffer.bytes -= item.bytes;
+            return Some(Taken {
+                lane,
+                time: item.time,
+                content: item.content,
+            });
+        }
         if self.awaited > 0 {
             return None;
         }
@@ -127,6 +161,10 @@ impl<T> Merge<T> {
     /// Returns the item that [`Self::pop`] would take.
     #[must_use]
     pub fn peek(&self) -> Option<&T> {
+        if let Some(lane) = self.first_urgent() {
+            let item = self.lanes.get(lane)?.items.front()?;
+            return Some(&item.content);
+        }
         if self.awaited > 0 {
             return None;
         }
@@ -152,7 +190,16 @@ impl<T> Merge<T> {
     /// Returns whether nothing is buffered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.heads.is_empty() && self.first_urgent().is_none()
+    }
+
+    /// Returns the first lane that goes before all others and holds something.
+    fn first_urgent(&self) -> Option<usize> {
+        let mut urgent = self.urgent.iter().copied();
+        urgent.find(|lane| {
+            let buffer = self.lanes.get(*lane);
+            buffer.is_some_and(|buffer| !buffer.items.is_empty())
+        })
     }
 }
 

@@ -31,7 +31,11 @@ pub fn sources(config: &Config) -> Sources {
         .bindings
         .iter()
         .map(|topic| (topic.as_str().to_owned(), Source::Bindings));
-    Sources::new(alerts.into_iter().chain(bindings))
+    let commands = config
+        .commands
+        .iter()
+        .map(|topic| (topic.as_str().to_owned(), Source::Commands));
+    Sources::new(alerts.into_iter().chain(bindings).chain(commands))
 }
 
 /// Returns the inputs as their producers write them.
@@ -72,6 +76,7 @@ pub fn worker_config(config: &Config, partitions: usize, shards: i32) -> WorkerC
             bytes_max: INCIDENT_BYTES_MAX,
         },
         dead_letters: config.outputs.dead_letters.as_str().into(),
+        outcomes: config.outputs.outcomes.as_str().into(),
         epoch: Request {
             records_max: limits.epoch_records.as_usize(),
             bytes_max: limits.epoch_size.as_usize(),
@@ -92,11 +97,15 @@ mod tests {
 
     #[test]
     fn every_input_of_the_configuration_is_a_source() {
-        let text = r#"{"inputs":[{"topic":"a","format":"suricata"},{"topic":"b","tenant":{"key":true}}],"bindings":"l"}"#;
+        let text = r#"{"inputs":[{"topic":"a","format":"suricata"},{"topic":"b","tenant":{"key":true}}],"bindings":"l","commands":"d"}"#;
         let config: Config = serde_json::from_str(text).unwrap();
         let sources = sources(&config);
-        assert_eq!(sources.topics(), ["a".into(), "b".into(), "l".into()]);
+        assert_eq!(
+            sources.topics(),
+            ["a".into(), "b".into(), "d".into(), "l".into()]
+        );
         assert_eq!(sources.get("l"), Some(&Source::Bindings));
+        assert_eq!(sources.get("d"), Some(&Source::Commands));
         let Some(Source::Alerts { format, tenant }) = sources.get("a") else {
             panic!("a holds alerts")
         };

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use correlators::{Output, Placement, Settings, Stats};
+use correlators::{Output, Placement, Settings, Stats, Verdict};
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
@@ -95,6 +95,13 @@ pub struct Fate {
     pub decoded: Decoded,
     /// What became of each of its alerts, in their order; empty for a record without.
     pub placements: Vec<Placement>,
+    /// The answer to its command; none for any other record.
+    pub verdict: Option<Verdict>,
+}
+
+/// Returns whether a command was applied.
+fn is_applied(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Applied { .. })
 }
 
 /// What one tenant's state put out.
@@ -334,6 +341,7 @@ impl Shard {
             .map(|decoded| Fate {
                 decoded,
                 placements: Vec::new(),
+                verdict: None,
             })
             .collect();
         let done = loop {

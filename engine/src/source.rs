@@ -24,6 +24,8 @@ pub enum Source {
     Keyed,
     /// Bindings: who held an address when.
     Bindings,
+    /// What analysts did.
+    Commands,
 }
 
 /// Every input of the engine, by topic.

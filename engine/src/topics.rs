@@ -165,6 +165,7 @@ pub fn shape(rows: &[Row]) -> Result<Shape, Vec<String>> {
     shape_of(rows, &needed, || Shape {
         inputs: counts(rows, if is_keyed { Role::Alerts } else { Role::Input })
             .chain(counts(rows, Role::Bindings))
+            .chain(counts(rows, Role::Commands))
             .collect(),
         shards: counts(rows, Role::State).map(|(_, count)| count).sum(),
         share: inputs_of,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use correlators::{Output, Placement};
+use correlators::{Output, Placement, Verdict};
 use schemas::alert::Alert;
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
@@ -18,7 +18,8 @@ use crate::failpoint::{self, Point};
 use crate::metrics;
 use crate::publish::Publisher;
 use crate::readiness::{Condition, Readiness};
-use crate::shard::{Applied, RestoreError, Shard, ShardConfig};
+use crate::shard::{Applied, Fate, RestoreError, Shard, ShardConfig};
+use crate::source::Source;
 use crate::view::IncidentView;
 
 mod commit;
@@ -39,6 +40,8 @@ pub struct WorkerConfig {
     pub publisher: Publisher,
     /// Where refused records go.
     pub dead_letters: Arc<str>,
+    /// Where the answers to commands go.
+    pub outcomes: Arc<str>,
     /// Bounds of one epoch.
     pub epoch: Request,
     /// Records a lane may be ahead before it is held back.
@@ -60,6 +63,8 @@ pub enum Disposition<'a> {
     Alerts(&'a [Alert], &'a [Placement]),
     /// Its lease was learnt.
     Binding,
+    /// Its command was answered.
+    Command(&'a Verdict),
     /// It went to the dead-letter topic.
     DeadLetter(&'a Broken),
 }
@@ -304,10 +309,17 @@ impl<B: Bus> Worker<B> {
         };
         let now = self.bus.now();
         let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        // What analysts do is no sign of alerts.
+        let sources = &self.config.decoder.sources;
+        let is_sign = |fate: &Fate| {
+            let topic = &fate.decoded.record.partition.topic;
+            sources.get(topic) != Some(&Source::Commands)
+        };
+        let mut fates = applied.iter().flat_map(|applied| &applied.fates);
         let since = self.busy.get_or_insert(now);
-        if !applied.is_empty() {
+        if fates.any(is_sign) {
             *since = now;
-        } else if now.millis() - since.millis() >= idle_ms {
+        } else if applied.is_empty() && now.millis() - since.millis() >= idle_ms {
             let watermark = now.plus(-self.config.shard.settings.lateness_ms);
             let bus = &self.bus;
             let at_end = |shard: &&mut Shard| {

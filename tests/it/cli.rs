@@ -100,14 +100,14 @@ fn a_sound_configuration_ends_with_0() {
 
 #[test]
 fn a_denied_warning_ends_with_1() {
-    let set = ["--set", "commands=fusor.commands"];
+    let set = ["--set", "outputs.audit=fusor.audit"];
     check(
         &["check", "--no-environment", set[0], set[1]],
         expect![[r#"
             configuration: ok, 1 warning
             --- exit 0
-            warning: commands is reserved and not used yet
-             --> flag --set commands
+            warning: outputs.audit is reserved and not used yet
+             --> flag --set outputs.audit
         "#]],
     );
     check(
@@ -128,8 +128,8 @@ fn a_denied_warning_ends_with_1() {
         expect![[r#"
             configuration: 1 warning
             --- exit 1
-            warning: commands is reserved and not used yet
-             --> flag --set commands
+            warning: outputs.audit is reserved and not used yet
+             --> flag --set outputs.audit
         "#]],
     );
 }
@@ -347,7 +347,7 @@ fn values_are_shown_with_their_layer() {
         .collect();
     expect![[r#"
         {"key":"limits.entities","value":32,"layer":"FUSOR__LIMITS__ENTITIES"}
-        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:70"}
+        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:71"}
         {"key":"limits.value","value":"2KiB","layer":"--set limits.value"}"#]]
     .assert_eq(&shown.join("\n"));
 }

@@ -250,6 +250,10 @@ fn unfit(what: &What, content: &Content) -> Option<String> {
             let fits = matches!(what, What::Binding | What::DeadLetter(_));
             (fits, What::Binding)
         }
+        Content::Command(_) => {
+            let fits = matches!(what, What::Command | What::DeadLetter(_));
+            (fits, What::Command)
+        }
         Content::Broken(broken) => {
             let says = What::DeadLetter(broken.reason.into());
             (*what == says, says)

@@ -23,8 +23,8 @@ impl Default for Outputs {
             incidents: Topic::known("fusor.incidents"),
             dead_letters: Topic::known("fusor.dead-letters"),
             state: Topic::known("fusor.state"),
+            outcomes: Topic::known("fusor.outcomes"),
             ocsf: None,
-            outcomes: None,
             audit: None,
             alerts: None,
         }

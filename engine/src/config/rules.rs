@@ -64,7 +64,7 @@ fn topics(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
         ("dead_letters", Some(&outputs.dead_letters)),
         ("state", Some(&outputs.state)),
         ("ocsf", outputs.ocsf.as_ref()),
-        ("outcomes", outputs.outcomes.as_ref()),
+        ("outcomes", Some(&outputs.outcomes)),
         ("audit", outputs.audit.as_ref()),
         ("alerts", outputs.alerts.as_ref()),
     ] {
@@ -221,9 +221,7 @@ fn entities(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
 fn reserved(config: &Config, tree: &Node, reading: &mut Reading<'_>) {
     let outputs = &config.outputs;
     for (path, topic) in [
-        (key(&["commands"]), &config.commands),
         (key(&["outputs", "ocsf"]), &outputs.ocsf),
-        (key(&["outputs", "outcomes"]), &outputs.outcomes),
         (key(&["outputs", "audit"]), &outputs.audit),
     ] {
         if topic.is_some() {

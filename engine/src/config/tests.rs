@@ -728,11 +728,6 @@ fn what_has_no_effect_is_worth_a_warning() {
               |
             3 | entities: {never_link: {hosts: [a], host: [b]}}
               |                         ^^^^^
-            warning: commands is reserved and not used yet
-             --> fusor.yaml:1:1
-              |
-            1 | commands: fusor.commands
-              | ^^^^^^^^
             warning: outputs.ocsf is reserved and not used yet
              --> fusor.yaml:2:11
               |

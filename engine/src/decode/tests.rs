@@ -37,7 +37,9 @@ fn check_broken(decoder: &Decoder, record: Record, reason: &str, message: &str) 
         Content::Broken(broken) => {
             assert_eq!((broken.reason, broken.message.as_str()), (reason, message));
         }
-        content @ (Content::Alerts(_) | Content::Binding(_)) => panic!("{content:?}"),
+        content @ (Content::Alerts(_) | Content::Binding(_) | Content::Command(_)) => {
+            panic!("{content:?}")
+        }
     }
 }
 

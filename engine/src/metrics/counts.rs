@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use correlators::Placement;
+use correlators::{Placement, Verdict};
 use metrics::{counter, histogram};
 use schemas::decode::WARNINGS;
 
 use super::{
     ALERT_WARNINGS, ALERTS_CONSUMED, ALERTS_DEDUPLICATED, ALERTS_LATE, ALERTS_REJECTED,
-    ALERTS_UPDATED, BINDINGS_CONSUMED, DLQ_RECORDS, LATENCY, RECORDS_CONSUMED, count, now_ms,
-    seconds,
+    ALERTS_UPDATED, BINDINGS_CONSUMED, COMMANDS, DLQ_RECORDS, LATENCY, RECORDS_CONSUMED, count,
+    now_ms, seconds,
 };
 use crate::bus::Record;
 use crate::worker::Disposition;
@@ -24,6 +24,7 @@ pub(crate) struct Counts {
     duplicates: u64,
     updates: u64,
     bindings: u64,
+    commands: BTreeMap<&'static str, u64>,
     appended: Vec<i64>,
 }
 
@@ -63,6 +64,9 @@ impl Counts {
                 }
             }
             Disposition::Binding => self.bindings += 1,
+            Disposition::Command(verdict) => {
+                *self.commands.entry(outcome(verdict)).or_default() += 1;
+            }
             Disposition::DeadLetter(broken) => *self.reasons.entry(broken.reason).or_default() += 1,
         }
     }
@@ -84,6 +88,9 @@ impl Counts {
         counter!(ALERTS_DEDUPLICATED).increment(self.duplicates);
         counter!(ALERTS_UPDATED).increment(self.updates);
         counter!(BINDINGS_CONSUMED).increment(self.bindings);
+        for (outcome, count) in self.commands {
+            counter!(COMMANDS, "outcome" => outcome).increment(count);
+        }
         let latency = histogram!(LATENCY);
         let now = now_ms();
         for appended in self.appended {
@@ -91,3 +98,14 @@ impl Counts {
         }
     }
 }
+
+/// The word of an answer.
+fn outcome(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Applied { .. } => APPLIED,
+        Verdict::Refused { reason, .. } => reason.word(),
+    }
+}
+
+/// The outcome of a command that was not refused.
+pub(super) const APPLIED: &str = "applied";

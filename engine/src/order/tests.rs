@@ -54,6 +54,30 @@ proptest! {
 }
 
 #[test]
+fn what_goes_first_neither_waits_nor_is_waited_for() {
+    let mut merge = Merge::new(3);
+    merge.let_pass(2);
+    merge.push(0, Some(Timestamp(5)), 1, "a");
+    merge.push(2, None, 1, "first");
+    merge.push(2, None, 1, "second");
+    assert_eq!(merge.peek(), Some(&"first"));
+    let mut taken = || merge.pop().map(|taken| taken.content);
+    assert_eq!(
+        [taken(), taken(), taken()],
+        [Some("first"), Some("second"), None]
+    );
+    assert!(!merge.is_empty());
+    merge.set_at_end(1, true);
+    merge.push(2, None, 1, "third");
+    let mut taken = || merge.pop().map(|taken| taken.content);
+    assert_eq!(
+        [taken(), taken(), taken()],
+        [Some("third"), Some("a"), None]
+    );
+    assert!(merge.is_empty());
+}
+
+#[test]
 fn a_lane_that_is_behind_holds_the_others_back() {
     let mut merge = Merge::new(2);
     merge.push(0, Some(Timestamp(5)), 1, "a");

@@ -70,6 +70,8 @@ impl Observer for Collector {
         let input = self.inputs.get(&record.partition).copied();
         match (disposition, input) {
             (Disposition::Binding, _) => self.bindings += 1,
+            // A replay reads none.
+            (Disposition::Command(_), _) => {}
             (Disposition::DeadLetter(_), None) => self.bindings_refused += 1,
             (Disposition::DeadLetter(broken), Some(input)) => {
                 self.records += 1;

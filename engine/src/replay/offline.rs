@@ -73,6 +73,7 @@ impl Offline {
                 bytes_max: INCIDENT_BYTES_MAX,
             },
             dead_letters: DEAD_LETTERS.into(),
+            outcomes: OUTCOMES.into(),
             epoch: Request {
                 records_max: batch,
                 bytes_max: EPOCH_BYTES_MAX,
@@ -90,5 +91,7 @@ impl Offline {
 
 const INCIDENTS: &str = "incidents";
 const DEAD_LETTERS: &str = "dead-letters";
+/// Never written: a replay reads no commands.
+const OUTCOMES: &str = "outcomes";
 const TENANTS_MAX: usize = 10_000;
 const EPOCH_BYTES_MAX: usize = 64 << 20;

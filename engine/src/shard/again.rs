@@ -4,6 +4,7 @@ use correlators::Placement;
 use schemas::time::Timestamp;
 
 use super::clock::Mark;
+use super::is_applied;
 use super::{Fate, Shard};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::state::{self, Block, Placed};
@@ -26,6 +27,7 @@ impl Shard {
                 .map(|decoded| Fate {
                     decoded,
                     placements: Vec::new(),
+                    verdict: None,
                 })
                 .into_iter()
                 .collect();
@@ -69,6 +71,9 @@ fn refuse_again(fate: &mut Fate, recorded: &state::Fate) {
 }
 
 fn is_same(fate: &Fate, entry: &state::Entry) -> bool {
+    if let state::Fate::Command { applied, .. } = entry.fate {
+        return fate.verdict.as_ref().map(is_applied) == Some(applied);
+    }
     let digests = entry.digests();
     let same = |(digest, placement): (&state::Digest, &Placement)| {
         let (episode, placed) = Placed::of(*placement);

@@ -68,6 +68,15 @@ impl Clock {
         })
     }
 
+    /// Returns the time at which something is applied that did not wait for its turn: what waits tells nothing yet of how
+    /// far the alerts have come.
+    pub(super) fn still(&self) -> Mark {
+        Mark {
+            watermark: self.watermark,
+            broadcast: false,
+        }
+    }
+
     /// Notes that a record of `lane` was taken and returns the time it is applied at.
     ///
     /// The watermark is the lowest of the lanes' latest event times, less the lateness. A lane at its end with

@@ -45,8 +45,11 @@ impl Lanes {
             })
             .collect();
         // Bindings tell who held an address; how far the alerts have come is told by the alerts alone.
-        let counts =
-            |input: &Input| !matches!(sources.get(&input.partition.topic), Some(Source::Bindings));
+        let source = |input: &Input| sources.get(&input.partition.topic);
+        let counts = |input: &Input| {
+            let source = source(input);
+            !matches!(source, Some(Source::Bindings | Source::Commands))
+        };
         let seen = inputs
             .iter()
             .zip(&positions)
@@ -57,6 +60,10 @@ impl Lanes {
             if let Some(last) = position.last {
                 merge.follow(index, Timestamp(last));
             }
+        }
+        let commands = |input: &Input| matches!(source(input), Some(Source::Commands));
+        for (index, _) in numbered.clone().filter(|(_, input)| commands(input)) {
+            merge.let_pass(index);
         }
         Self {
             by_lane: numbered.map(|(index, input)| (input.lane, index)).collect(),
@@ -101,12 +108,20 @@ impl Lanes {
 
     /// Notes that a record's turn has come, and returns the time it is applied at.
     pub(super) fn take(&mut self, item: &Taken<Decoded>) -> Mark {
+        let position = self.positions.get_mut(item.lane);
+        let next = Some(item.content.record.offset + 1);
+        if self.merge.passes(item.lane) {
+            if let Some(position) = position {
+                position.next = next;
+            }
+            return self.clock.still();
+        }
         let told = item.content.time().is_some();
         let mark = self
             .clock
             .tick(&self.merge, item.lane, told.then_some(item.time));
-        if let Some(position) = self.positions.get_mut(item.lane) {
-            position.next = Some(item.content.record.offset + 1);
+        if let Some(position) = position {
+            position.next = next;
             position.last = Some(item.time.millis());
             position.seen = self.clock.seen(item.lane).map(Timestamp::millis);
         }

@@ -243,14 +243,15 @@ impl Shard {
                     });
                 }
             }
-            Fate::Binding(index) | Fate::Command { tenant: index, .. } => {
+            Fate::Binding(index) => {
                 if let Some(watermark) = watermark
                     && let Some(fusion) = self.tenants.state(tenant(*index)?, &self.config)
                 {
                     fusion.put_time(watermark);
                 }
             }
-            Fate::DeadLetter(_) | Fate::Time => {}
+            // A command makes no tenant and tells it no time; what it did is in the rows.
+            Fate::Command { .. } | Fate::DeadLetter(_) | Fate::Time => {}
         }
         Ok(())
     }

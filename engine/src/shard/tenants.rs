@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use correlators::{Fusion, Placement, Stats};
+use correlators::{Fusion, Placement, Stats, no_such_incident};
 use schemas::incident::Incident;
+use schemas::time::Timestamp;
 
 use super::clock::Mark;
 use super::work::{Done, Job, Work, run_all};
@@ -68,7 +69,8 @@ impl Tenants {
         let names: Vec<&str> = match &decoded.content {
             Content::Alerts(alerts) => alerts.iter().map(|alert| alert.tenant.as_str()).collect(),
             Content::Binding(binding) => vec![&binding.tenant],
-            Content::Broken(_) => Vec::new(),
+            // A command makes no tenant: where there is none there is no incident.
+            Content::Command(_) | Content::Broken(_) => Vec::new(),
         };
         let mut fits = true;
         for name in names {
@@ -161,20 +163,27 @@ impl Tenants {
             let Some(fate) = fates.get(number) else {
                 continue;
             };
-            let mut give = |tenant: &str, job: Job<'a>| {
+            let mut give = |tenant: &str, time: Option<Timestamp>, job: Job<'a>| {
                 let jobs = self.by_name.get(tenant).and_then(|i| jobs.get_mut(*i));
                 if let Some(jobs) = jobs {
-                    jobs.extend(mark.watermark.map(|time| Job::Time(number, time)));
+                    jobs.extend(time.map(|time| Job::Time(number, time)));
                     jobs.push(job);
                 }
             };
+            let time = mark.watermark;
             match &fate.decoded.content {
                 Content::Alerts(alerts) => {
                     for (alert, slot) in alerts.iter().zip(slots.by_ref()) {
-                        give(&alert.tenant, Job::Alert(number, slot, alert));
+                        give(&alert.tenant, time, Job::Alert(number, slot, alert));
                     }
                 }
-                Content::Binding(binding) => give(&binding.tenant, Job::Binding(number, binding)),
+                Content::Binding(binding) => {
+                    give(&binding.tenant, time, Job::Binding(number, binding));
+                }
+                // It tells no time: a tenant that is there by an accident alone stays as it is.
+                Content::Command(command) => {
+                    give(&command.tenant, None, Job::Command(number, command));
+                }
                 Content::Broken(_) => {}
             }
         }
@@ -182,7 +191,7 @@ impl Tenants {
     }
 }
 
-/// Tells every record what became of its alerts.
+/// Tells every record what became of its alerts, or of its command.
 fn place(fates: &mut [Fate], all: &mut [Done]) {
     let alerts = fates.iter().map(|fate| fate.decoded.alerts().len()).sum();
     let mut placements: Vec<Option<Placement>> = vec![None; alerts];
@@ -191,8 +200,16 @@ fn place(fates: &mut [Fate], all: &mut [Done]) {
             *place = Some(placement);
         }
     }
+    for (number, verdict) in all.iter_mut().flat_map(|done| done.verdicts.drain(..)) {
+        if let Some(fate) = fates.get_mut(number) {
+            fate.verdict = Some(verdict);
+        }
+    }
     let mut placements = placements.into_iter();
     for fate in fates {
+        if matches!(fate.decoded.content, Content::Command(_)) {
+            fate.verdict.get_or_insert_with(no_such_incident);
+        }
         let count = fate.decoded.alerts().len();
         fate.placements = placements.by_ref().take(count).flatten().collect();
     }

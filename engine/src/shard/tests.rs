@@ -6,7 +6,9 @@ use super::*;
 use crate::bus::{Committed, Partition, Record};
 use crate::decode::Decoder;
 use crate::source::Source;
-use crate::state::Suspect;
+use crate::state::{self, Suspect};
+
+mod commands;
 
 const MINUTE: i64 = 60_000;
 const T0: i64 = 1_767_571_200_000;
@@ -199,6 +201,7 @@ fn a_record_that_makes_the_core_panic_is_refused_and_the_others_are_applied() {
             Content::Broken(broken) => broken.reason,
             Content::Alerts(_) => "applied",
             Content::Binding(_) => "binding",
+            Content::Command(_) => "command",
         })
         .collect();
     assert_eq!(words, ["applied", PANIC, "applied"]);

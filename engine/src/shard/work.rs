@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use correlators::{Fusion, Output, Placement, RowKey};
+use correlators::{Fusion, Output, Placement, RowKey, Verdict};
 use schemas::alert::Alert;
 use schemas::binding::Binding;
+use schemas::command::Command;
 use schemas::time::Timestamp;
 
 use super::TenantOutput;
@@ -18,6 +19,7 @@ pub(super) enum Job<'a> {
     /// With its number among all alerts of the epoch.
     Alert(usize, usize, &'a Alert),
     Binding(usize, &'a Binding),
+    Command(usize, &'a Command),
 }
 
 /// What one tenant has to do in an epoch.
@@ -32,6 +34,8 @@ pub(super) struct Work<'a> {
 /// What one tenant did.
 pub(super) struct Done {
     pub(super) placements: Vec<(usize, Placement)>,
+    /// The answers to commands, each with the number of its record.
+    pub(super) verdicts: Vec<(usize, Verdict)>,
     pub(super) output: TenantOutput,
     /// The rows that changed, each with its bytes, or none where it is gone.
     pub(super) rows: Vec<(RowKey, Option<Vec<u8>>)>,
@@ -41,10 +45,9 @@ impl Work<'_> {
     /// Does the work, or returns the number of the record that made the core panic.
     fn run(self) -> Result<Done, usize> {
         let fusion = self.fusion;
-        let mut placements = Vec::new();
-        let mut outputs = Vec::new();
+        let mut told = Told::default();
         for job in self.jobs {
-            let mut step = || apply(fusion, job, &mut placements, &mut outputs);
+            let mut step = || told.apply(fusion, job);
             if !self.catch {
                 step();
             } else if catch_unwind(AssertUnwindSafe(step)).is_err() {
@@ -54,10 +57,11 @@ impl Work<'_> {
         let incidents = std::iter::from_fn(|| fusion.poll_incident());
         let incidents = incidents.map(Arc::new).collect();
         Ok(Done {
-            placements,
+            placements: told.placements,
+            verdicts: told.verdicts,
             output: TenantOutput {
                 tenant: fusion.tenant().to_owned(),
-                outputs,
+                outputs: told.outputs,
                 incidents,
             },
             rows: fusion.changes(),
@@ -68,7 +72,10 @@ impl Work<'_> {
 impl Job<'_> {
     fn record(&self) -> usize {
         match self {
-            Self::Time(number, _) | Self::Alert(number, ..) | Self::Binding(number, _) => *number,
+            Self::Time(number, _)
+            | Self::Alert(number, ..)
+            | Self::Binding(number, _)
+            | Self::Command(number, _) => *number,
         }
     }
 }
@@ -77,24 +84,33 @@ impl Job<'_> {
 #[cfg(test)]
 pub(super) const PANICS: &str = "an alert that makes the core panic";
 
-fn apply(
-    fusion: &mut Fusion,
-    job: Job<'_>,
-    placements: &mut Vec<(usize, Placement)>,
-    outputs: &mut Vec<Output>,
-) {
-    #[cfg(test)]
-    if let Job::Alert(_, _, alert) = job
-        && alert.title == PANICS
-    {
-        panic!("as a test wants it");
+/// What the core tells of the jobs done so far.
+#[derive(Default)]
+struct Told {
+    placements: Vec<(usize, Placement)>,
+    verdicts: Vec<(usize, Verdict)>,
+    outputs: Vec<Output>,
+}
+
+impl Told {
+    fn apply(&mut self, fusion: &mut Fusion, job: Job<'_>) {
+        #[cfg(test)]
+        if let Job::Alert(_, _, alert) = job
+            && alert.title == PANICS
+        {
+            panic!("as a test wants it");
+        }
+        match job {
+            Job::Time(_, watermark) => fusion.handle_time(watermark),
+            Job::Alert(_, slot, alert) => self.placements.push((slot, fusion.handle_alert(alert))),
+            Job::Binding(_, binding) => fusion.handle_binding(binding),
+            Job::Command(number, command) => {
+                self.verdicts.push((number, fusion.handle_command(command)));
+            }
+        }
+        self.outputs
+            .extend(std::iter::from_fn(|| fusion.poll_output()));
     }
-    match job {
-        Job::Time(_, watermark) => fusion.handle_time(watermark),
-        Job::Alert(_, slot, alert) => placements.push((slot, fusion.handle_alert(alert))),
-        Job::Binding(_, binding) => fusion.handle_binding(binding),
-    }
-    outputs.extend(std::iter::from_fn(|| fusion.poll_output()));
 }
 
 /// Below this many jobs a thread costs more than it saves.

@@ -10,7 +10,7 @@ use schemas::incident::Incident;
 use super::clock::Mark;
 use super::lanes::Lanes;
 use super::work::Done;
-use super::{Applied, Fate, Shard, restore};
+use super::{Applied, Fate, Shard, is_applied, restore};
 use crate::bus::{Moved, NewRecord};
 use crate::decode::Content;
 use crate::state::{
@@ -202,6 +202,10 @@ impl Builder {
                 state::Fate::Alerts(digests.collect())
             }
             Content::Binding(binding) => state::Fate::Binding(self.tenant(&binding.tenant)),
+            Content::Command(command) => state::Fate::Command {
+                tenant: self.tenant(&command.tenant),
+                applied: fate.verdict.as_ref().is_some_and(is_applied),
+            },
             Content::Broken(broken) => state::Fate::DeadLetter(broken.reason.to_owned()),
         }
     }
@@ -243,6 +247,7 @@ fn count(before: Counts, fates: &[Fate]) -> Counts {
         match &fate.decoded.content {
             Content::Alerts(_) => {}
             Content::Binding(_) => counts.bindings += 1,
+            Content::Command(_) => counts.commands += 1,
             Content::Broken(_) => counts.dead_letters += 1,
         }
         for placement in &fate.placements {

@@ -4,7 +4,8 @@ fn config(text: &str) -> Config {
     serde_json::from_str(text).unwrap()
 }
 
-const TWO_INPUTS: &str = r#"{"inputs":[{"topic":"a"},{"topic":"b"}],"bindings":"leases"}"#;
+const TWO_INPUTS: &str =
+    r#"{"inputs":[{"topic":"a"},{"topic":"b"}],"bindings":"leases","commands":"orders"}"#;
 
 fn row(topic: &str, role: Role, partitions: i32, status: Status) -> Row {
     Row {
@@ -36,8 +37,12 @@ fn every_topic_of_the_configuration_is_wanted_once() {
             ("fusor.incidents", "incidents"),
             ("fusor.dead-letters", "dead_letters"),
             ("fusor.state", "state"),
+            ("orders", "commands"),
+            ("fusor.outcomes", "outcomes"),
         ]
     );
+    let without = wanted(&config(r#"{"inputs":[{"topic":"a"}]}"#));
+    assert_eq!(without.len(), 4, "no outcomes without commands");
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub enum Role {
     DeadLetters,
     /// State, one partition a shard.
     State,
+    /// What analysts did.
+    Commands,
+    /// What became of it.
+    Outcomes,
 }
 
 impl Role {
@@ -50,14 +54,16 @@ impl Role {
             Self::Incidents => "incidents",
             Self::DeadLetters => "dead_letters",
             Self::State => "state",
+            Self::Commands => "commands",
+            Self::Outcomes => "outcomes",
         }
     }
 }
 
 /// Largest record of a topic Fusor writes: above what it ever writes, with its key and headers.
 const MESSAGE_BYTES_MAX: &str = "2097152";
-/// How long dead letters are kept: 14 days.
-const DEAD_LETTERS_MS: &str = "1209600000";
+/// How long dead letters, commands and their outcomes are kept: 14 days.
+const KEPT_MS: &str = "1209600000";
 /// How long alerts keyed by tenant are kept: 7 days, which is how long the worker may be away.
 const ALERTS_MS: &str = "604800000";
 /// How long a compacted topic keeps its tombstones: 7 days, for readers that were away.
@@ -94,7 +100,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
     ];
     let kept = [
         ("cleanup.policy", "delete"),
-        ("retention.ms", DEAD_LETTERS_MS),
+        ("retention.ms", KEPT_MS),
         ("max.message.bytes", MESSAGE_BYTES_MAX),
     ];
     let incidents = [&compacted[..], &[("min.compaction.lag.ms", REVISIONS_MS)]].concat();
@@ -115,6 +121,13 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         ),
         topic(config, outputs.state.as_str(), Role::State, &state),
     ]);
+    // What analysts do is written by Fusor's own tools, and is no more than a request until it was answered.
+    if let Some(commands) = &config.commands {
+        topics.extend([
+            topic(config, commands.as_str(), Role::Commands, &kept),
+            topic(config, outputs.outcomes.as_str(), Role::Outcomes, &kept),
+        ]);
+    }
     topics
 }
 

@@ -1,9 +1,13 @@
 //! From what was applied to a transaction, and from a transaction to an answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use schemas::command::Outcome;
+use schemas::encode::outcome_json;
+
 use super::{Worker, WorkerError};
-use crate::bus::{Bus, CommitError, Epoch, Header, Written};
+use crate::bus::{Bus, CommitError, Epoch, Header, NewRecord, Written};
 use crate::dead_letter::dead_letter;
 use crate::decode::Content;
 use crate::failpoint::{self, Point};
@@ -34,6 +38,12 @@ impl<B: Bus> Worker<B> {
                 epoch.records.push(record);
             }
             for fate in &applied.fates {
+                if let (Content::Command(command), Some(verdict)) =
+                    (&fate.decoded.content, &fate.verdict)
+                {
+                    let outcome = Outcome::of(command, verdict.clone());
+                    epoch.records.push(self.outcome(&outcome)?);
+                }
                 if let Content::Broken(broken) = &fate.decoded.content {
                     let topic = &self.config.dead_letters;
                     let letter = dead_letter(topic, &fate.decoded.record, broken);
@@ -86,6 +96,21 @@ impl<B: Bus> Worker<B> {
             }
             wait = (wait * 2).min(longest);
         }
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> Result<NewRecord, WorkerError> {
+        let value = outcome_json(outcome).map_err(|source| WorkerError::Encode {
+            id: outcome.incident.clone(),
+            source,
+        })?;
+        Ok(NewRecord {
+            topic: Arc::clone(&self.config.outcomes),
+            partition: None,
+            timestamp: None,
+            key: Some(outcome.incident.clone().into_bytes()),
+            value: Some(value),
+            headers: Vec::new(),
+        })
     }
 
     fn committed(&mut self, written: &Written) {

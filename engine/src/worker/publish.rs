@@ -21,6 +21,10 @@ impl<B: Bus> Worker<B> {
         let mut counts = metrics::Counts::default();
         for fate in applied.iter().flat_map(|applied| &applied.fates) {
             let disposition = match &fate.decoded.content {
+                Content::Command(_) => match &fate.verdict {
+                    Some(verdict) => Disposition::Command(verdict),
+                    None => continue,
+                },
                 Content::Alerts(alerts) => Disposition::Alerts(alerts, &fate.placements),
                 Content::Binding(_) => Disposition::Binding,
                 Content::Broken(broken) => Disposition::DeadLetter(broken),

@@ -7,6 +7,8 @@ use crate::bus::memory::{Keep, Memory, MemoryBus};
 use crate::bus::{CommitError, NewRecord};
 use crate::source::{Source, Sources};
 
+mod commands;
+
 const INPUTS: [&str; 2] = ["leases.a", "leases.b"];
 
 fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
@@ -30,6 +32,7 @@ fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
             bytes_max: 1 << 20,
         },
         dead_letters: "dead".into(),
+        outcomes: "outcomes".into(),
         epoch: Request {
             records_max,
             bytes_max: 1 << 20,
@@ -96,6 +99,7 @@ impl Observer for Log {
         let fate = match disposition {
             Disposition::Alerts(..) => "alerts",
             Disposition::Binding => "binding",
+            Disposition::Command(_) => "command",
             Disposition::DeadLetter(broken) => broken.reason,
         };
         let topic = record.partition.topic.trim_start_matches("leases.");

@@ -152,6 +152,7 @@ impl World {
                 bytes_max: 1 << 20,
             },
             dead_letters: DEAD.into(),
+            outcomes: "outcomes".into(),
             epoch: Request {
                 records_max: 1 + random.below(24),
                 bytes_max: 1 << 20,

@@ -420,6 +420,7 @@ impl World {
                 self.log.letters.push(letter);
                 Fate::DeadLetter(broken.reason.to_owned())
             }
+            Content::Command(_) => panic!("no command is made up here"),
             Content::Binding(_) => {
                 shard.meta.counts.bindings += 1;
                 Fate::Binding(tenant)
