@@ -20,6 +20,7 @@ mod config;
 mod demo;
 pub mod exit;
 mod explain;
+mod incidents;
 pub mod output;
 mod quarantine;
 mod replay;
@@ -72,6 +73,7 @@ fn start_log(cli: &Cli, output: &Output) -> Result<(), Failure> {
         Verb::Replay(_)
         | Verb::Demo(_)
         | Verb::Explain(_)
+        | Verb::Incidents(_)
         | Verb::Score(_)
         | Verb::Check(_)
         | Verb::CheckTopic(_)
@@ -93,6 +95,7 @@ fn dispatch(verb: &Verb, output: &mut Output) -> Result<Exit, Failure> {
         Verb::Replay(args) => replay::replay(args, output),
         Verb::Demo(args) => demo::demo(args, output),
         Verb::Explain(args) => explain::explain(args, output),
+        Verb::Incidents(verb) => incidents::incidents(verb, output),
         Verb::Score(args) => score(args, output),
         Verb::Check(args) => check::check(args, output),
         Verb::CheckTopic(args) => check_topic::check_topic(args, output),

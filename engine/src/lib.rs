@@ -29,3 +29,4 @@ pub mod demo;
 pub mod score;
 pub mod explain;
 pub mod check_topic;
+pub mod analyst;

@@ -10,6 +10,11 @@ use crate::config::{InputFormat, Tenant};
 use crate::demo::scenario::SEED;
 use crate::logs::LogFormat;
 
+mod incidents;
+pub use incidents::{
+    ClosingWord, IncidentsVerb, ListArgs, SendArgs, SeverityWord, ShowArgs as ShowIncidentArgs,
+    StatusFilter, StatusWord,
+};
 mod state;
 pub use state::{QuarantineVerb, RebuildArgs, RecordName, ReleaseArgs, StateArgs, StateVerb};
 
@@ -110,6 +115,13 @@ pub enum Verb {
         "fusor explain 6f1c3a52-7d0e-5b7e-9a43-2f3f6c1d8e90 --api http://127.0.0.1:8464",
     ]))]
     Explain(ExplainArgs),
+    /// See what incidents there are, and act on them
+    #[command(subcommand, after_help = examples(&[
+        "fusor incidents list -c fusor.yaml --status new",
+        "fusor incidents assign 6f1c3a52 bob -c fusor.yaml",
+        "fusor incidents close 6f1c3a52 true-positive --comment 'contained' -c fusor.yaml",
+    ]))]
+    Incidents(IncidentsVerb),
     /// Compare a replay's threads and incidents with labels
     #[command(after_help = examples(&[
         "fusor score --membership membership.ndjson --labels labels.ndjson",

@@ -103,6 +103,11 @@ pub(crate) fn producer(config: &Config, transactional_id: &str) -> ClientConfig 
     })
 }
 
+/// Makes the configuration of a producer outside of transactions.
+pub(crate) fn sender(config: &Config) -> ClientConfig {
+    layered(config, PRODUCER, PRODUCER_OWNED, |_| {})
+}
+
 /// Makes the configuration of a handle that only asks and administers.
 pub(crate) fn admin(config: &Config) -> ClientConfig {
     layered(config, &[], &[], |_| {})
@@ -164,6 +169,8 @@ mod tests {
             member(&config),
             inputs(&config, 7),
             producer(&config, "x"),
+            reader(&config, "read_committed"),
+            sender(&config),
             admin(&config),
         ] {
             client.create_native_config().unwrap();
