@@ -175,6 +175,7 @@ pub fn end_to_end(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
         ahead_bytes_max: EPOCH_BYTES,
         drain: Duration::ZERO,
         followed: 0,
+        snapshots: None,
         idle: None,
     };
     let mut counter = Revisions::default();

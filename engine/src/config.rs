@@ -1,6 +1,7 @@
 //! The configuration: one YAML file, environment and flags over it; a parsed [`Config`] is valid.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct Config {
     pub commands: Option<Topic>,
     /// Topics Fusor writes.
     pub outputs: Outputs,
+    /// Local copies of the state, so that starts are quicker.
+    pub snapshots: Snapshots,
     /// What is known of the entities.
     pub entities: Entities,
     /// How alerts become incidents.
@@ -128,6 +131,16 @@ pub struct Outputs {
     pub audit: Option<Topic>,
     /// Alerts keyed by tenant, which `fusor ingest` writes and `fusor run` then reads instead of the inputs; default none.
     pub alerts: Option<Topic>,
+}
+
+/// Local copies of the state, so that starts are quicker. The state topic stays the truth.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshots {
+    /// Directory of this process alone, on a local disk; default none, and then none are taken.
+    pub directory: Option<PathBuf>,
+    /// How long after one the next is taken; default `10m`.
+    pub interval: Interval<1_000, 86_400_000>,
 }
 
 /// What is known of the entities.

@@ -28,6 +28,8 @@ pub enum Point {
     InRestore,
     /// Some records of one request of the HTTP ingest were written and some were not.
     IngestBetween,
+    /// A snapshot is written and not yet in its place.
+    SnapshotBeforeRename,
 }
 
 /// The environment variable that arms points: `point=step->step;point=…`, a step being `off`, `exit` (killed, as by
@@ -60,7 +62,7 @@ pub fn is_due(point: Point) -> bool {
 
 impl Point {
     /// Every point, in the order in which an epoch meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AfterApply,
         Self::BeforeBegin,
         Self::AfterProduce,
@@ -70,6 +72,7 @@ impl Point {
         Self::InRevoke,
         Self::InRestore,
         Self::IngestBetween,
+        Self::SnapshotBeforeRename,
     ];
 
     /// Returns its name in [`VARIABLE`].
@@ -85,6 +88,7 @@ impl Point {
             Self::InRevoke => "in_revoke",
             Self::InRestore => "in_restore",
             Self::IngestBetween => "ingest_between",
+            Self::SnapshotBeforeRename => "snapshot_before_rename",
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod worker;
 pub mod ingest;
 pub mod shard;
 pub mod state;
+pub mod snapshot;
 pub mod audit;
 pub mod rebuild;
 pub mod quarantine;

@@ -14,18 +14,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use correlators::Stats;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use schemas::alert::Severity;
 use schemas::command::Refusal;
 use schemas::decode::{Reason, WARNINGS};
-use schemas::incident::{Incident, IncidentActivity, IncidentStatus};
 use schemas::time::Timestamp;
 
 use crate::decode;
 use crate::shard;
 
 mod counts;
+mod incidents;
 use counts::APPLIED;
 pub(crate) use counts::Counts;
+pub(crate) use incidents::{incident_emitted, incident_shown, incidents_forgotten};
 
 /// What kind of series a metric is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +87,9 @@ list! {
     EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
     TORN = Counter "fusor_torn_transactions_total", "Inputs whose committed offset was not that of the state: a part of a transaction is missing.";
     COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
+    SNAPSHOTS_LOADED = Counter "fusor_snapshots_loaded_total", "Local snapshots that a takeover began with.";
+    SNAPSHOT_FAILURES = Counter "fusor_snapshot_failures_total", "Local snapshots that could not be taken or used.";
+    SNAPSHOT_TIME = Gauge "fusor_snapshot_timestamp_seconds", "When a shard's state was last found or made to be in a local snapshot, in seconds since 1970, by shard.";
     DLQ_RECORDS = Counter "fusor_dlq_records_total", "Records written to the dead-letter topic, by reason.";
 }
 
@@ -205,7 +208,9 @@ fn describe() {
     for warning in WARNINGS {
         counter!(ALERT_WARNINGS, "warning" => warning).absolute(0);
     }
-    counter!(TORN).absolute(0);
+    for name in [TORN, SNAPSHOTS_LOADED, SNAPSHOT_FAILURES] {
+        counter!(name).absolute(0);
+    }
     state(std::iter::empty());
     incidents_forgotten();
     shards(0);
@@ -313,44 +318,23 @@ pub(crate) fn leaderless(topic: &str, partition: i32, leaderless: bool) {
     gauge!(LEADERLESS, &labels).set(if leaderless { 1.0 } else { 0.0 });
 }
 
-/// A revision was committed.
-pub(crate) fn incident_emitted(incident: &Incident) {
-    let change = match incident.activity {
-        IncidentActivity::Create => "created",
-        IncidentActivity::Close => "closed",
-        IncidentActivity::Merge => "merged",
-        IncidentActivity::Reopen => "reopened",
-        IncidentActivity::Update | IncidentActivity::Unknown => "updated",
-    };
-    counter!(INCIDENTS_EMITTED, "change" => change).increment(1);
-}
-
-/// A revision is the newest one, in place of `before`.
-pub(crate) fn incident_shown(incident: &Incident, before: Option<&Incident>) {
-    if let Some(before) = before.filter(|before| is_open(before)) {
-        gauge!(INCIDENTS_OPEN, "severity" => before.severity.word()).decrement(1.0);
-    }
-    if is_open(incident) {
-        gauge!(INCIDENTS_OPEN, "severity" => incident.severity.word()).increment(1.0);
-    }
-}
-
-/// The state behind the open incidents went to another member.
-pub(crate) fn incidents_forgotten() {
-    for severity in Severity::ALL {
-        gauge!(INCIDENTS_OPEN, "severity" => severity.word()).set(0.0);
-    }
-}
-
-fn is_open(incident: &Incident) -> bool {
-    !matches!(
-        incident.status,
-        IncidentStatus::Closed | IncidentStatus::Merged
-    )
-}
-
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// A local snapshot was used.
+pub(crate) fn snapshot_loaded() {
+    counter!(SNAPSHOTS_LOADED).increment(1);
+}
+
+/// A local snapshot could not be taken or used.
+pub(crate) fn snapshot_failed() {
+    counter!(SNAPSHOT_FAILURES).increment(1);
+}
+
+/// A shard's local snapshot holds what the topic held at `now`.
+pub(crate) fn snapshot_taken(shard: i32, now: Timestamp) {
+    gauge!(SNAPSHOT_TIME, "shard" => shard.to_string()).set(seconds(now.millis()));
 }
 
 fn now_ms() -> i64 {

@@ -22,6 +22,7 @@ use crate::ingest::{Ingest, IngestConfig};
 use crate::metrics;
 use crate::readiness::Readiness;
 use crate::run;
+use crate::snapshot::{Directory, Keeper, Snapshots};
 use crate::topics::{self, Shape, TopicsError};
 use crate::view::IncidentView;
 use crate::worker::{NoObserver, Worker, WorkerError};
@@ -227,13 +228,32 @@ fn work(
         .iter()
         .filter_map(|(_, count)| usize::try_from(*count).ok())
         .sum();
-    let worker_config = run::worker_config(&config, partitions, shape.shards);
-    let alive = Arc::clone(&readiness);
-    let bus = KafkaBus::join(Arc::new(config), shape, alive)?;
+    let mut worker_config = run::worker_config(&config, partitions, shape.shards);
+    let config = Arc::new(config);
+    worker_config.snapshots = snapshots(&config)?.map(Arc::new);
+    let _keeper = match &worker_config.snapshots {
+        Some(snapshots) => {
+            let interval = run::duration(config.snapshots.interval.millis());
+            let snapshots = Arc::clone(snapshots);
+            Some(Keeper::start(Arc::clone(&config), snapshots, interval)?)
+        }
+        None => None,
+    };
+    let bus = KafkaBus::join(config, shape, Arc::clone(&readiness))?;
     let mut worker = Worker::new(bus, worker_config, view, readiness, stop);
     worker.run(&mut NoObserver)?;
     tracing::info!("drained");
     Ok(())
+}
+
+/// Returns where snapshots are kept. They are believed for half of the time for which the topic keeps tombstones.
+fn snapshots(config: &Config) -> Result<Option<Snapshots>, RunError> {
+    let Some(directory) = &config.snapshots.directory else {
+        return Ok(None);
+    };
+    let tombstones_ms = topics::tombstones_ms(config, config.outputs.state.as_str())?;
+    let store = Box::new(Directory::new(directory));
+    Ok(Some(Snapshots::new(store, tombstones_ms / 2)))
 }
 
 struct Signals {

@@ -55,8 +55,7 @@ pub fn worker_config(config: &Config, partitions: usize, shards: i32) -> WorkerC
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let limits = &config.limits;
     let lanes = partitions.max(1);
-    let interval = u64::try_from(limits.epoch_interval.millis()).unwrap_or(0);
-    let interval = Duration::from_millis(interval);
+    let interval = duration(limits.epoch_interval.millis());
     WorkerConfig {
         decoder: Decoder {
             sources: sources(config),
@@ -87,8 +86,14 @@ pub fn worker_config(config: &Config, partitions: usize, shards: i32) -> WorkerC
         ahead_bytes_max: (limits.buffered_size.as_usize() / lanes).max(1),
         drain: COMMIT_DRAIN,
         followed: shards,
+        snapshots: None,
         idle: Some(IDLE),
     }
+}
+
+/// Returns a number of milliseconds as a duration.
+pub(crate) fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use schemas::time::Timestamp;
 use crate::bus::{Input, Lane, Moved, NewRecord};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::source::Sources;
-use crate::state::{Meta, Start};
+use crate::state::{Meta, Origin, Start};
 
 mod again;
 mod blocks;
@@ -63,6 +63,7 @@ pub struct Shard {
     seen_epoch: u64,
     blocks: Blocks,
     start: Start,
+    origin: Option<Origin>,
     quarantine: BTreeSet<(String, i32, i64)>,
     /// Records are applied one by one, so many more of them: starts did not get past one.
     cautious: usize,
@@ -141,11 +142,18 @@ impl Shard {
             seen_epoch: 0,
             blocks: Blocks::default(),
             start: Start::default(),
+            origin: None,
             quarantine: BTreeSet::new(),
             cautious: 0,
             lanes: None,
             config,
         }
+    }
+
+    /// Returns the shard as it is before anything was read of it.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.number, self.config.clone())
     }
 
     /// Begins to work on the shard: its inputs are read from the returned offsets, those of its state.
@@ -225,6 +233,12 @@ impl Shard {
     #[must_use]
     pub fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// Returns of which life its state is; none before that was read.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// Returns where its state is to be read on.

@@ -14,7 +14,7 @@ mod meta;
 
 pub use block::{Block, Digest, Entry, Fate, Placed};
 pub use key::Key;
-pub use meta::{Claim, Counts, Meta, Position, Start, Suspect};
+pub use meta::{Claim, Counts, Meta, Origin, Position, Start, Suspect};
 
 /// Version of the format that is written. This release reads no other.
 pub const VERSION: u8 = 1;

@@ -154,6 +154,17 @@ pub fn is_compacted(config: &Config, topic: &str) -> Result<bool, TopicsError> {
     Ok(policy.is_some_and(|policy| policy.contains("compact")))
 }
 
+/// Returns how long a topic keeps the tombstones that compaction has met, in milliseconds.
+///
+/// # Errors
+/// When Kafka cannot be asked.
+pub fn tombstones_ms(config: &Config, topic: &str) -> Result<i64, TopicsError> {
+    let settings = Kafka::connect(config)?.settings(topic)?;
+    let retention = settings.get("delete.retention.ms");
+    // A topic that does not say has no snapshots.
+    Ok(retention.and_then(|ms| ms.parse().ok()).unwrap_or(0))
+}
+
 /// Returns the shape of the topics that are there for the worker, or everything that keeps it from starting. Where alerts
 /// come keyed by tenant, it does not read what they are made of.
 ///

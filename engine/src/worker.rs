@@ -19,6 +19,7 @@ use crate::metrics;
 use crate::publish::Publisher;
 use crate::readiness::{Condition, Readiness};
 use crate::shard::{Applied, Fate, RestoreError, Shard, ShardConfig};
+use crate::snapshot::Snapshots;
 use crate::source::Source;
 use crate::view::IncidentView;
 
@@ -52,6 +53,8 @@ pub struct WorkerConfig {
     pub drain: Duration,
     /// Shards that a member without any of its own follows, so that it can take over at once; 0 for none.
     pub followed: i32,
+    /// What a state is restored from besides its topic; none for the topic alone.
+    pub snapshots: Option<Arc<Snapshots>>,
     /// After how long without any record the watermark follows the clock; none for never.
     pub idle: Option<Duration>,
 }

@@ -27,7 +27,7 @@ mod inputs;
 mod member;
 pub(crate) mod record;
 pub(crate) mod scan;
-mod states;
+pub(crate) mod states;
 pub(crate) mod properties;
 mod writer;
 
@@ -309,9 +309,7 @@ impl Bus for KafkaBus {
     }
 
     fn now(&self) -> Timestamp {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let millis = now.map_or(0, |since| since.as_millis());
-        Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
+        now()
     }
 
     fn generation(&self) -> i64 {
@@ -319,6 +317,13 @@ impl Bus for KafkaBus {
             .as_ref()
             .map_or(-1, |clients| clients.member.generation().into())
     }
+}
+
+/// Returns the time of day.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = now.map_or(0, |since| since.as_millis());
+    Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 /// Writes records in one transaction of a producer of this name, outside of any group.

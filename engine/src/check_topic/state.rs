@@ -105,7 +105,7 @@ impl States {
             }),
             // Written outside of epochs.
             Key::Start => state::decode::<state::Start>(value).map(drop),
-            Key::Claim | Key::Quarantine { .. } => state::unframe(value).map(drop),
+            Key::Claim | Key::Origin | Key::Quarantine { .. } => state::unframe(value).map(drop),
         };
         if let Err(error) = told {
             findings.add(Rule::State, &place, error.to_string());

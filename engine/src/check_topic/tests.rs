@@ -852,7 +852,11 @@ fn a_rebuild_is_no_finding() {
                         let key = Key::Block { epoch, part };
                         next.push((key, crate::state::encode(epoch, &block)));
                     }
-                    Key::Row { .. } | Key::Start | Key::Claim | Key::Quarantine { .. } => {}
+                    Key::Row { .. }
+                    | Key::Start
+                    | Key::Claim
+                    | Key::Origin
+                    | Key::Quarantine { .. } => {}
                 }
             }
             for (key, value) in next {

@@ -7,8 +7,8 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Count, Group, Http, Interval, Limits, Listen, Loopback, Name, Ops, Outputs, Size, Topic,
-    Topics, Version,
+    Count, Group, Http, Interval, Limits, Listen, Loopback, Name, Ops, Outputs, Size, Snapshots,
+    Topic, Topics, Version,
 };
 
 impl Default for Group {
@@ -27,6 +27,15 @@ impl Default for Outputs {
             ocsf: None,
             audit: None,
             alerts: None,
+        }
+    }
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            interval: Interval::clamped(600_000),
         }
     }
 }

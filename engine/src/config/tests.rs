@@ -108,11 +108,11 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     check(
         "lateness: 10m\n",
         expect![[r#"
-        error: unknown field `lateness`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
-         --> fusor.yaml:1:1
-          |
-        1 | lateness: 10m
-          | ^^^^^^^^"#]],
+            error: unknown field `lateness`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `snapshots`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+             --> fusor.yaml:1:1
+              |
+            1 | lateness: 10m
+              | ^^^^^^^^"#]],
     );
     check(
         "inputs:\n  - topik: x\n",

@@ -84,6 +84,7 @@ impl Offline {
             ahead_bytes_max: EPOCH_BYTES_MAX,
             drain: Duration::ZERO,
             followed: 0,
+            snapshots: None,
             idle: None,
         }
     }

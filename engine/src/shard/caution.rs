@@ -3,10 +3,12 @@
 //!
 //! What can be caught is caught and refused at once. This is for what cannot: a stack that overflows, memory that runs out.
 
+use schemas::time::Timestamp;
+
 use super::{Shard, restore};
 use crate::bus::{NewRecord, Record};
 use crate::decode::{Broken, Content, Decoded, Stage};
-use crate::state::{Claim, Key, Start, Suspect, encode};
+use crate::state::{Claim, Key, Origin, Start, Suspect, encode};
 
 /// The reason of a record that ended the process when it was applied alone.
 pub const QUARANTINED: &str = "quarantined";
@@ -21,7 +23,7 @@ const CAUTIOUS_MAX: usize = 5_000;
 impl Shard {
     /// Notes one more start where the state stands and returns the records that tell it; to be written before anything is
     /// applied. None for a state that is not written.
-    pub fn begin(&mut self) -> Vec<NewRecord> {
+    pub fn begin(&mut self, now: Timestamp) -> Vec<NewRecord> {
         let mut records = Vec::new();
         let again = self.start.epoch == self.meta.epoch;
         let before = if again {
@@ -54,6 +56,7 @@ impl Shard {
             self.cautious = CAUTIOUS_MAX;
         }
         records.extend(self.note());
+        records.extend(self.first(now));
         records
     }
 
@@ -137,6 +140,28 @@ impl Shard {
             &Key::Claim,
             Some(value),
         ))
+    }
+
+    /// Returns the record that tells when the state began, where none does.
+    fn first(&self, now: Timestamp) -> Option<NewRecord> {
+        let topic = self.config.state.as_ref()?;
+        if self.origin.is_some() {
+            return None;
+        }
+        let began = now.millis();
+        let value = encode(self.meta.epoch, &Origin { began });
+        Some(restore::record(
+            topic,
+            self.number,
+            &Key::Origin,
+            Some(value),
+        ))
+    }
+
+    /// Notes that the records of [`Shard::begin`] were written at `now`.
+    pub fn begun(&mut self, now: Timestamp) {
+        let began = now.millis();
+        self.origin.get_or_insert(Origin { began });
     }
 
     fn note(&self) -> Option<NewRecord> {

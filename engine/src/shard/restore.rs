@@ -8,7 +8,8 @@ use schemas::time::Timestamp;
 use super::Shard;
 use crate::bus::{Committed, Input, NewRecord, Record};
 use crate::state::{
-    Block, Digest, Entry, Fate, Key, Meta, Placed, Position, Start, StateError, decode, unframe,
+    Block, Digest, Entry, Fate, Key, Meta, Origin, Placed, Position, Start, StateError, decode,
+    unframe,
 };
 
 /// A shard cannot be worked on from the state that is there.
@@ -181,6 +182,11 @@ impl Shard {
                 Ok(())
             }
             Key::Claim => Ok(()),
+            Key::Origin => {
+                let origin = value.map(decode::<Origin>).transpose().map_err(told)?;
+                self.origin = origin.map(|(_, origin)| origin);
+                Ok(())
+            }
             Key::Quarantine {
                 topic,
                 partition,

@@ -219,7 +219,7 @@ fn a_record_that_ends_the_process_twice_when_it_is_alone_is_quarantined() {
     let mut deaths = Vec::new();
     for _ in 0..8 {
         let mut shard = live.restored(Some((5, 1))).unwrap();
-        live.write(shard.begin());
+        live.write(shard.begin(Timestamp(1)));
         shard.push(Lane(7), decoded(5, "deadly", 40));
         shard.set_at_end(Lane(7), true);
         let note = shard.precaution();
@@ -248,7 +248,7 @@ fn a_start_at_another_epoch_is_the_first() {
             attempts: 9,
         }),
     };
-    assert_eq!(shard.begin().len(), 1);
+    assert_eq!(shard.begin(Timestamp(1)).len(), 2);
     assert_eq!((shard.start.attempts, shard.cautious), (1, 0));
 }
 

@@ -15,6 +15,8 @@ pub enum Key {
     Start,
     /// Who works on the shard: `claim`. Whoever reads back its own has read all that was written before.
     Claim,
+    /// Since when there has been a state: `origin`. It is written once in the life of the topic, so it tells one from another.
+    Origin,
     /// Part of the digests of an epoch's records: `block/<epoch>/<part>`.
     Block {
         /// The epoch.
@@ -63,6 +65,7 @@ impl fmt::Display for Key {
             Self::Meta => f.write_str("meta"),
             Self::Start => f.write_str("start"),
             Self::Claim => f.write_str("claim"),
+            Self::Origin => f.write_str("origin"),
             Self::Block { epoch, part } => write!(f, "block/{epoch:020}/{part}"),
             Self::Row { tenant, row } => write!(f, "row/{tenant}/{row}"),
             Self::Quarantine {
@@ -83,6 +86,7 @@ impl FromStr for Key {
             "meta" if rest.is_empty() => Ok(Self::Meta),
             "start" if rest.is_empty() => Ok(Self::Start),
             "claim" if rest.is_empty() => Ok(Self::Claim),
+            "origin" if rest.is_empty() => Ok(Self::Origin),
             "block" => {
                 let (epoch, part) = rest.split_once('/').ok_or(StateError::Key)?;
                 Ok(Self::Block {

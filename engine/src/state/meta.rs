@@ -105,3 +105,10 @@ pub struct Claim {
     /// Generation of the group.
     pub generation: i64,
 }
+
+/// The beginning of a state.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Origin {
+    /// When the first member began to work on it, in milliseconds since the epoch.
+    pub began: i64,
+}

@@ -76,6 +76,9 @@ impl<B: Bus> Worker<B> {
         for number in self.held.numbers() {
             self.read_on(number)?;
         }
+        if let Some(snapshots) = &self.config.snapshots {
+            snapshots.keep(self.held.numbers().into_iter());
+        }
         Ok(())
     }
 
@@ -150,6 +153,7 @@ impl<B: Bus> Worker<B> {
         };
         let mut read = self.bus.read_state(number, shard.next_state(), &request)?;
         failpoint::hit(Point::InRestore);
+        let was_blank = shard.origin().is_none();
         let mut passed = false;
         if let Phase::Restoring { until, .. } = phase {
             // What follows the claim is another's, who took the shard meanwhile, and may be half an epoch.
@@ -161,6 +165,15 @@ impl<B: Bus> Worker<B> {
         shard
             .restore(&read.records)
             .map_err(|source| WorkerError::State { source })?;
+        if was_blank && let Some(snapshots) = &self.config.snapshots {
+            let until = match phase {
+                Phase::Restoring { until, .. } => Some(*until),
+                Phase::Followed { .. } | Phase::Assigned { .. } | Phase::Active => None,
+            };
+            if let Some(loaded) = snapshots.load(shard, until, now) {
+                *shard = loaded;
+            }
+        }
         match phase {
             Phase::Active | Phase::Assigned { .. } => {}
             Phase::Followed { caught_up } => *caught_up |= count == 0,
@@ -209,7 +222,8 @@ impl<B: Bus> Worker<B> {
             .activate(inputs, sources)
             .map_err(|source| WorkerError::State { source })?;
         *phase = Phase::Active;
-        let records = shard.begin();
+        let now = self.bus.now();
+        let records = shard.begin(now);
         if !records.is_empty() && self.commit_alone(records)?.is_none() {
             // Back to where it was handed out, unless it is gone meanwhile.
             let is_active = |(shard, _): &mut (Shard, Phase)| shard.is_active();
@@ -218,6 +232,9 @@ impl<B: Bus> Worker<B> {
                 self.assigned(number, inputs)?;
             }
             return Ok(());
+        }
+        if let Some((shard, _)) = self.held.get_mut(number) {
+            shard.begun(now);
         }
         self.bus.begin(number, &starts)?;
         self.renew_view();

@@ -43,6 +43,7 @@ fn config(records_max: usize, ahead_records_max: usize) -> WorkerConfig {
         ahead_bytes_max: 1 << 20,
         drain: Duration::ZERO,
         followed: 1,
+        snapshots: None,
         idle: None,
     }
 }

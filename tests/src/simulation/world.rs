@@ -163,6 +163,7 @@ impl World {
             ahead_bytes_max: 1 << 20,
             drain: Duration::ZERO,
             followed: self.shards() * i32::try_from(random.below(2)).unwrap(),
+            snapshots: None,
             idle: None,
         }
     }

@@ -17,7 +17,7 @@ use crate::bus::{BusError, Partition, Request, StateRead};
 use crate::config::Config;
 
 /// Reads the state topic, what is committed of it.
-pub(super) struct States {
+pub(crate) struct States {
     /// Before the client, which must go last.
     lanes: BTreeMap<i32, Reader>,
     consumer: Arc<BaseConsumer<Context>>,
@@ -33,7 +33,7 @@ struct Reader {
 const NAP: Duration = Duration::from_millis(50);
 
 impl States {
-    pub(super) fn new(config: &Config, shards: i32) -> Result<Self, BusError> {
+    pub(crate) fn new(config: &Config, shards: i32) -> Result<Self, BusError> {
         let partitions = usize::try_from(shards).unwrap_or(1);
         let consumer: BaseConsumer<Context> = properties::inputs(config, partitions)
             .create_with_context(Context::default())
@@ -46,7 +46,7 @@ impl States {
     }
 
     /// Reads on in a partition from `from`, waiting at most the request's wait for a first record.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         shard: i32,
         from: i64,
