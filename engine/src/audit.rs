@@ -2,16 +2,23 @@
 //! again from the inputs in the order that was recorded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bus::kafka::scan::{Scan, committed};
-use crate::bus::{BusError, Input, Lane, Partition, Record};
+use crate::bus::{BusError, Input, Lane, Partition};
 use crate::config::Config;
-use crate::decode::Decoder;
 use crate::run;
-use crate::shard::{RestoreError, Shard, ShardConfig};
-use crate::state::{Block, Key, Meta, StateError, decode};
+use crate::shard::{RestoreError, Shard};
+use crate::state::{Meta, StateError};
+use crate::worker::WorkerConfig;
+
+mod replay;
+mod topics;
+
+pub use topics::{Records, Topics};
+
+use topics::Live;
 
 /// What the state of a shard says.
 #[derive(Debug, Serialize)]
@@ -69,135 +76,44 @@ pub enum AuditError {
 /// # Errors
 /// When the topic cannot be read, or the state cannot be restored from it.
 pub fn verify(config: &Config, shard: i32) -> Result<Audit, AuditError> {
-    let mut restored = Shard::new(shard, shard_config(config));
-    let mut scan = Scan::new(config, state_of(config, shard), 0)?;
-    while let Some(record) = scan.next()? {
-        restored.restore(&[record])?;
+    let worker = run::worker_config(config, 1, 0);
+    let topics = Live::new(config);
+    let mut restored = Shard::new(shard, worker.shard.clone());
+    for record in topics.read(state_of(&worker, shard), 0)? {
+        restored.restore(&[record?])?;
     }
-    audit(config, restored)
+    audit(&topics, &worker, restored)
 }
 
-/// Applies the inputs of a shard again in the recorded order, and compares what comes of it with the state.
+/// Applies the inputs of a shard again in the recorded order, and compares what comes of it with the state and with the
+/// incidents that were published.
 ///
 /// # Errors
 /// As [`verify`], and when the order or an input does not reach back to the beginning.
 pub fn replay(config: &Config, shard: i32) -> Result<Audit, AuditError> {
-    let mut restored = Shard::new(shard, shard_config(config));
-    let mut blocks: BTreeMap<(u64, u32), Block> = BTreeMap::new();
-    let mut scan = Scan::new(config, state_of(config, shard), 0)?;
-    while let Some(record) = scan.next()? {
-        let problem = |problem| AuditError::Record {
-            shard,
-            offset: record.offset,
-            problem,
-        };
-        let key = Key::read(record.key.as_deref().unwrap_or_default()).map_err(problem)?;
-        if let (Key::Block { epoch, part }, Some(value)) = (&key, &record.value) {
-            let (_, block) = decode(value).map_err(problem)?;
-            blocks.insert((*epoch, *part), block);
-        }
-        restored.restore(&[record])?;
-    }
-    let first = blocks.first_key_value().map_or(1, |((epoch, _), _)| *epoch);
-    if first != 1 {
-        return Err(AuditError::Forgotten { first });
-    }
-    let again = apply_again(config, shard, blocks)?;
-    let mut audit = audit(config, restored)?;
-    compare(&mut audit, &again);
-    Ok(audit)
+    let worker = run::worker_config(config, 1, 0);
+    replay_from(&Live::new(config), &worker, shard)
 }
 
-fn apply_again(
-    config: &Config,
+/// Does what [`replay`] does with topics from anywhere.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_from(
+    topics: &dyn Topics,
+    worker: &WorkerConfig,
     shard: i32,
-    blocks: BTreeMap<(u64, u32), Block>,
-) -> Result<(Shard, Vec<String>), AuditError> {
-    let decoder = run::worker_config(config, 1, 0).decoder;
-    let mut again = Shard::new(shard, shard_config(config));
-    let mut inputs = Inputs {
-        config,
-        decoder,
-        scans: BTreeMap::new(),
-    };
-    let mut findings = Vec::new();
-    for ((epoch, _), block) in blocks {
-        let mut records = Vec::new();
-        for entry in &block.entries {
-            let Some(partition) = entry.partition.and_then(|at| block.partition(at)) else {
-                continue;
-            };
-            match inputs.at(partition, entry.offset)? {
-                Some(record) => records.push(inputs.decoder.decode(record.into())),
-                None => findings.push(format!(
-                    "epoch {epoch}: offset {} of {}/{} is not in the log any more",
-                    entry.offset, partition.0, partition.1
-                )),
-            }
-        }
-        if findings.len() >= FINDINGS_MAX {
-            break;
-        }
-        findings.extend(again.apply_again(epoch, &block, records));
-    }
-    Ok((again, findings))
+) -> Result<Audit, AuditError> {
+    replay::replay(topics, worker, shard)
 }
 
-/// Findings told at most.
-const FINDINGS_MAX: usize = 100;
-
-fn compare(audit: &mut Audit, (again, findings): &(Shard, Vec<String>)) {
-    audit
-        .findings
-        .extend(findings.iter().take(FINDINGS_MAX).cloned());
-    let digests = digests(again);
-    for (tenant, digest) in &audit.digests {
-        if digests.get(tenant) != Some(digest) {
-            let other = digests.get(tenant).map_or("none", String::as_str);
-            audit.findings.push(format!(
-                "tenant {tenant}: the state is {digest}, applying the inputs again gives {other}"
-            ));
-        }
-    }
-}
-
-/// The inputs, read on as they are asked for: offsets of one partition rise.
-struct Inputs<'a> {
-    config: &'a Config,
-    decoder: Decoder,
-    scans: BTreeMap<(String, i32), Scan>,
-}
-
-impl Inputs<'_> {
-    fn at(
-        &mut self,
-        (topic, number): &(String, i32),
-        offset: i64,
-    ) -> Result<Option<Record>, BusError> {
-        let key = (topic.clone(), *number);
-        if !self.scans.contains_key(&key) {
-            let partition = Partition {
-                topic: topic.as_str().into(),
-                number: *number,
-            };
-            let scan = Scan::new(self.config, partition, offset)?;
-            self.scans.insert(key.clone(), scan);
-        }
-        let Some(scan) = self.scans.get_mut(&key) else {
-            return Ok(None);
-        };
-        while let Some(record) = scan.next()? {
-            if record.offset >= offset {
-                return Ok((record.offset == offset).then_some(record));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn audit(config: &Config, mut shard: Shard) -> Result<Audit, AuditError> {
+fn audit(
+    topics: &dyn Topics,
+    worker: &WorkerConfig,
+    mut shard: Shard,
+) -> Result<Audit, AuditError> {
     let partitions: Vec<Partition> = shard.meta().inputs.iter().map(partition).collect();
-    let group = committed(config, &partitions)?;
+    let group = topics.committed(&partitions)?;
     let inputs: Vec<Input> = (0..)
         .map(Lane)
         .zip(partitions.into_iter().zip(group))
@@ -219,7 +135,7 @@ fn audit(config: &Config, mut shard: Shard) -> Result<Audit, AuditError> {
         )
     });
     let findings = findings.collect();
-    shard.activate(&inputs, &run::sources(config))?;
+    shard.activate(&inputs, &worker.decoder.sources)?;
     let (tenants, stats) = shard.stats();
     Ok(Audit {
         shard: shard.number(),
@@ -247,13 +163,10 @@ fn partition(position: &crate::state::Position) -> Partition {
     }
 }
 
-fn state_of(config: &Config, shard: i32) -> Partition {
+fn state_of(worker: &WorkerConfig, shard: i32) -> Partition {
+    let topic = worker.shard.state.as_ref();
     Partition {
-        topic: config.outputs.state.as_str().into(),
+        topic: topic.map_or_else(|| "".into(), Arc::clone),
         number: shard,
     }
-}
-
-fn shard_config(config: &Config) -> ShardConfig {
-    run::worker_config(config, 1, 0).shard
 }

@@ -60,6 +60,38 @@ pub fn is_due(point: Point) -> bool {
     }
 }
 
+/// A step of the worker that a test may leave out in its thread, to see that this is noticed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Undoing what was applied and not committed.
+    Undo,
+}
+
+#[cfg(feature = "failpoints")]
+thread_local! {
+    static LEFT_OUT: std::cell::Cell<Option<Step>> = const { std::cell::Cell::new(None) };
+}
+
+/// Leaves a step out from here on, or none.
+pub fn leave_out(step: Option<Step>) {
+    #[cfg(feature = "failpoints")]
+    LEFT_OUT.set(step);
+    #[cfg(not(feature = "failpoints"))]
+    let _ = step;
+}
+
+/// Returns whether a step is left out.
+#[must_use]
+pub fn is_left_out(step: Step) -> bool {
+    #[cfg(feature = "failpoints")]
+    return LEFT_OUT.get() == Some(step);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = step;
+        false
+    }
+}
+
 impl Point {
     /// Every point, in the order in which an epoch meets them.
     pub const ALL: [Self; 10] = [

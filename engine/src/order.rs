@@ -187,6 +187,12 @@ impl<T> Merge<T> {
             .map_or((0, 0), |buffer| (buffer.items.len(), buffer.bytes))
     }
 
+    /// Returns whether nothing is buffered, and every lane was read to its end.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.heads.is_empty() && self.awaited == 0
+    }
+
     /// Returns whether nothing is buffered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

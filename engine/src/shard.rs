@@ -13,6 +13,7 @@ use schemas::time::Timestamp;
 
 use crate::bus::{Input, Lane, Moved, NewRecord};
 use crate::decode::{Broken, Content, Decoded, Stage};
+use crate::failpoint;
 use crate::source::Sources;
 use crate::state::{Meta, Origin, Start};
 
@@ -26,6 +27,7 @@ mod tenants;
 mod work;
 mod write;
 
+pub use again::AppliedAgain;
 pub use caution::QUARANTINED;
 pub use restore::{RestoreError, Torn};
 pub use tenants::TOO_MANY_TENANTS;
@@ -52,6 +54,8 @@ pub struct ShardConfig {
 pub struct Shard {
     number: i32,
     config: ShardConfig,
+    /// Hash of the settings.
+    config_hash: String,
     tenants: Tenants,
     /// As of the last commit.
     meta: Meta,
@@ -146,6 +150,7 @@ impl Shard {
             quarantine: BTreeSet::new(),
             cautious: 0,
             lanes: None,
+            config_hash: config.settings.hash(),
             config,
         }
     }
@@ -183,7 +188,7 @@ impl Shard {
 
     /// Ends the work: what is not committed is undone, and what was read and not applied is let go.
     pub fn deactivate(&mut self) {
-        if self.pending.take().is_some() {
+        if self.pending.take().is_some() && !failpoint::is_left_out(failpoint::Step::Undo) {
             self.tenants.undo();
             self.blocks.undo();
         }

@@ -222,10 +222,11 @@ impl<B: Bus> Worker<B> {
         self.take_over()?;
         self.resolve_doubt(observer);
         self.tell_readiness(polled.joined);
-        if !self.is_cleared()? {
+        let turn = self.held.turn();
+        if !self.is_cleared(&turn)? {
             return Ok(Step::Idle);
         }
-        let applied = self.apply();
+        let applied = self.apply(&turn);
         if applied.is_empty() {
             return Ok(if self.is_finished() {
                 Step::Finished
@@ -302,9 +303,10 @@ impl<B: Bus> Worker<B> {
     }
 
     /// Applies what can be applied, or lets time pass where there was nothing for long.
-    fn apply(&mut self) -> Vec<Applied> {
+    fn apply(&mut self, turn: &[i32]) -> Vec<Applied> {
         let (bounds, writer) = (self.config.epoch, self.bus.generation());
         let shards = self.held.active_mut();
+        let shards = shards.filter(|shard| turn.contains(&shard.number()));
         let applied = shards.map(|shard| shard.apply(bounds.records_max, bounds.bytes_max, writer));
         let mut applied: Vec<Applied> = applied.filter(|applied| applied.epoch > 0).collect();
         let Some(idle) = self.config.idle else {

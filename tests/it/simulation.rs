@@ -1,32 +1,34 @@
-//! The real worker on a simulated Kafka: whatever goes wrong, what comes of it is what comes of an undisturbed run.
+//! The real worker on a simulated Kafka: whatever goes wrong, what comes of it is what comes of an undisturbed run, or what
+//! the records make in the order in which they were taken.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use engine::bus::memory::Mistake;
-use tests::simulation::{Outcome, Simulation, World};
+use tests::simulation::{Class, Mutant, Outcome, Simulation, World};
 
 /// Worlds that the seeds share.
-const WORLDS: u64 = 8;
-/// Alerts of the smallest world, and how many more each next one has.
-const ALERTS: (usize, usize) = (40, 8);
+const WORLDS: u64 = 12;
 /// Seeds run where the environment asks for no other number.
 const SEEDS: u64 = 1_000;
 /// Seeds within which each mistake must be noticed.
-const MISTAKE_SEEDS: u64 = 400;
+const MUTANT_SEEDS: u64 = 600;
+
+static ALL: LazyLock<Vec<Arc<World>>> = LazyLock::new(|| (0..WORLDS).map(World::new).collect());
 
 #[test]
 fn a_world_has_incidents_worth_keeping() {
-    for world in worlds() {
+    for world in ALL.iter() {
         assert!(world.num_incidents() >= 3, "{}", world.num_incidents());
     }
 }
 
 #[test]
 fn the_same_seed_twice_gives_the_same_bytes() {
-    let worlds = worlds();
-    for seed in 0..20 {
-        let outcomes = [run(&worlds, seed, None), run(&worlds, seed, None)];
+    for seed in 0..40 {
+        let outcomes = [run(seed, None), run(seed, None)];
         assert!(outcomes[0].trace.contains(" at "), "nothing went wrong");
         assert_eq!(outcomes[0], outcomes[1], "seed {seed}");
     }
@@ -34,9 +36,16 @@ fn the_same_seed_twice_gives_the_same_bytes() {
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_doubled_or_torn() {
-    let worlds = worlds();
-    let seeds = std::env::var("FUSOR_SEEDS").ok();
-    let seeds = seeds.map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
+    if let Some(seed) = number("FUSOR_SEED") {
+        let outcome = run(seed, None);
+        std::io::stdout()
+            .write_all(outcome.trace.as_bytes())
+            .unwrap();
+        assert_eq!(outcome.violations, []);
+        return;
+    }
+    let seeds = number("FUSOR_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
@@ -46,65 +55,99 @@ fn whatever_goes_wrong_nothing_is_lost_doubled_or_torn() {
                     if seed >= seeds {
                         return;
                     }
-                    let outcome = run(&worlds, seed, None);
-                    assert!(
-                        outcome.violations.is_empty(),
-                        "seed {seed}: {:#?}\n{}",
-                        outcome.violations,
-                        outcome.trace
-                    );
+                    let violations = run(seed, None).violations;
+                    assert!(violations.is_empty(), "{violations:#?}\n{}", how(seed));
                 }
             });
         }
     });
 }
 
+fn how(seed: u64) -> String {
+    format!(
+        "this seed alone, with its trace: FUSOR_SEED={seed} cargo test -p tests --test it -- --nocapture \
+         simulation::whatever_goes_wrong_nothing_is_lost_doubled_or_torn"
+    )
+}
+
+#[test]
+fn everything_that_can_go_wrong_does() {
+    let mut left = BTreeSet::from([
+        "aborted epochs",
+        "bindings",
+        "dead letters",
+        "duplicates",
+        "late alerts",
+        "quarantine",
+        "time that passed",
+        "tombstones",
+    ]);
+    let mut happened = BTreeSet::new();
+    for seed in 0..100 {
+        let outcome = run(seed, None);
+        left.retain(|fact| !outcome.witnessed.contains(fact));
+        let lines = outcome.trace.lines();
+        happened.extend(lines.filter_map(|line| Some(line.split_once("happens: ")?.1.to_owned())));
+        happened.extend(
+            outcome
+                .trace
+                .contains("rested")
+                .then(|| "rested".to_owned()),
+        );
+    }
+    assert_eq!(left, BTreeSet::new());
+    assert_eq!(happened.len(), 9, "{happened:?}");
+}
+
 #[test]
 fn offsets_that_nobody_checks_are_noticed() {
-    check_noticed(Mistake::OmitGeneration);
+    check_noticed(Mutant::Client(Mistake::OmitGeneration), Class::Doubled);
 }
 
 #[test]
 fn a_generation_that_is_kept_is_noticed() {
-    check_noticed(Mistake::CacheGeneration);
+    check_noticed(Mutant::Client(Mistake::CacheGeneration), Class::Stuck);
 }
 
 #[test]
 fn offsets_outside_of_the_transaction_are_noticed() {
-    check_noticed(Mistake::OffsetsOutside);
+    check_noticed(Mutant::Client(Mistake::OffsetsOutside), Class::Doubled);
 }
 
 #[test]
 fn a_producer_that_is_kept_after_a_slow_commit_is_noticed() {
-    check_noticed(Mistake::KeepProducer);
+    check_noticed(Mutant::Client(Mistake::KeepProducer), Class::Refused);
 }
 
 #[test]
-fn a_state_that_is_not_read_to_its_end_is_noticed() {
-    check_noticed(Mistake::StopEarly);
+fn a_state_read_to_its_last_stable_offset_is_noticed() {
+    check_noticed(Mutant::Client(Mistake::StopAtStable), Class::Doubled);
 }
 
-fn check_noticed(mistake: Mistake) {
-    let worlds = worlds();
-    let noticed = (0..MISTAKE_SEEDS).any(|seed| {
-        let outcome = run(&worlds, seed, Some(mistake));
-        !outcome.violations.is_empty()
-    });
-    assert!(
-        noticed,
-        "{mistake:?} goes unnoticed in {MISTAKE_SEEDS} seeds"
-    );
+#[test]
+fn an_epoch_that_is_not_undone_is_noticed() {
+    check_noticed(Mutant::SkipUndo, Class::Refused);
 }
 
-fn run(worlds: &[Arc<World>], seed: u64, mistake: Option<Mistake>) -> Outcome {
+#[test]
+fn late_alerts_that_are_dropped_are_noticed() {
+    check_noticed(Mutant::DropLate, Class::Lost);
+}
+
+/// Runs a mutant until it breaks the promise that its mistake is about.
+fn check_noticed(mutant: Mutant, class: Class) {
+    let mut seen = BTreeSet::new();
+    for seed in 0..MUTANT_SEEDS {
+        let outcome = run(seed, Some(mutant));
+        seen.extend(outcome.violations.iter().map(|violation| violation.class));
+        if seen.contains(&class) {
+            return;
+        }
+    }
+    panic!("{mutant:?}: no {class:?} in {MUTANT_SEEDS} seeds, only {seen:?}");
+}
+
+fn run(seed: u64, mutant: Option<Mutant>) -> Outcome {
     let world = usize::try_from(seed % WORLDS).unwrap();
-    Simulation::run(&worlds[world], seed, mistake)
-}
-
-fn worlds() -> Vec<Arc<World>> {
-    let alerts = |number: u64| ALERTS.0 + ALERTS.1 * usize::try_from(number).unwrap();
-    let shards = |number| if number % 2 == 0 { 1 } else { 2 };
-    (0..WORLDS)
-        .map(|number| Arc::new(World::new(number, alerts(number), shards(number))))
-        .collect()
+    Simulation::run(&ALL[world], seed, mutant)
 }

@@ -2,24 +2,30 @@
 //!
 //! One thread steps every member in an order that the seed decides. At each request of each member the seed may also let
 //! it fail, end the member, let it stand still while others take over, or do to the broker what time and operators
-//! do. A run is a function of its seed: its trace and what it leaves in the topics are the same bytes every time.
+//! do. The inputs are filled beforehand, or records come while they are read. A run is a function of its seed: its
+//! trace and what it leaves in the topics are the same bytes every time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use engine::bus::memory::{Crash, Fault, MemberId, Memory, MemoryBus, Mistake, Plan, Point};
-use engine::worker::{NoObserver, Step, Worker};
+use engine::bus::memory::{Crash, Fault, MemberId, Memory, Plan, Point};
+use engine::failpoint::{self, Step as Leave};
+use engine::worker::{NoObserver, Step, Worker, WorkerError};
 
 mod acts;
 mod check;
+mod client;
 mod random;
+mod violation;
 mod world;
 
-pub use check::Violations;
+use client::Client;
 pub use random::Random;
+pub use violation::{Class, Mutant, Violation};
 pub use world::World;
+use world::{Arrival, Oracle};
 
 /// How a run ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,26 +33,29 @@ pub struct Outcome {
     /// What happened, line by line, and then what lies in every topic.
     pub trace: String,
     /// What is not as it is promised.
-    pub violations: Vec<String>,
+    pub violations: Vec<Violation>,
+    /// What the run had in it.
+    pub witnessed: BTreeSet<&'static str>,
 }
 
 /// One run.
 pub struct Simulation {
     world: Arc<World>,
+    arrival: Arrival,
     memory: Memory,
-    mistake: Option<Mistake>,
+    mutant: Option<Mutant>,
     slots: Mutex<Vec<Slot>>,
     random: Mutex<Random>,
     chance: Mutex<Chance>,
     trace: Mutex<String>,
-    violations: Mutex<Vec<String>>,
+    violations: Mutex<Vec<Violation>>,
 }
 
 /// Where a member runs; a process that ended is followed by another.
 #[derive(Default)]
 struct Slot {
     /// None while it is stepped, and after it ended.
-    worker: Option<Worker<MemoryBus>>,
+    worker: Option<Worker<Client>>,
     /// As the group last knew it.
     member: Option<MemberId>,
     /// Requests between two tries since it last got on.
@@ -54,13 +63,16 @@ struct Slot {
 }
 
 /// What may still go wrong.
+#[derive(Default)]
 struct Chance {
     /// Faults left.
     faults: u32,
-    /// Epochs committed at the last crash: who crashes before it gets on is taken for a crash loop, and quarantined.
-    crashed_at: Option<u64>,
+    /// How far each shard was at the last crash: who crashes again at the same record takes it for poison.
+    crashed_at: Option<Vec<i64>>,
     /// Members that are in the middle of a step.
     depth: usize,
+    /// Records that have come.
+    arrived: usize,
 }
 
 /// Rounds of each part of a run at most.
@@ -71,38 +83,71 @@ const STUCK_MAX: usize = 400;
 impl Simulation {
     /// Runs the world once, with everything that `seed` lets go wrong.
     #[must_use]
-    pub fn run(world: &Arc<World>, seed: u64, mistake: Option<Mistake>) -> Outcome {
+    pub fn run(world: &Arc<World>, seed: u64, mutant: Option<Mutant>) -> Outcome {
         let mut random = Random::new(seed);
         let num_members = 1 + random.below(3);
+        let faults = u32::try_from(2 + random.below(12)).unwrap();
+        let arrival = match random.below(3) {
+            0 => Arrival::Live,
+            _ => Arrival::Before,
+        };
+        let simulation = Self::new(world, arrival, random, num_members);
+        simulation.chance.lock().unwrap().faults = faults;
         let simulation = Arc::new(Self {
-            world: Arc::clone(world),
-            memory: world.broker(),
-            mistake,
-            slots: Mutex::new((0..num_members).map(|_| Slot::default()).collect()),
-            chance: Mutex::new(Chance {
-                faults: u32::try_from(2 + random.below(12)).unwrap(),
-                crashed_at: None,
-                depth: 0,
-            }),
-            random: Mutex::new(random),
-            trace: Mutex::default(),
-            violations: Mutex::default(),
+            mutant,
+            ..simulation
         });
+        failpoint::leave_out((mutant == Some(Mutant::SkipUndo)).then_some(Leave::Undo));
         simulation.storm();
         simulation.calm();
         let outcome = simulation.finish();
-        simulation.slots.lock().unwrap().clear();
+        failpoint::leave_out(None);
         outcome
+    }
+
+    /// Runs the world once with nothing going wrong but what lies in its records.
+    fn undisturbed(world: &Arc<World>) -> Oracle {
+        let simulation = Self::new(world, Arrival::Before, Random::new(0), 1);
+        let simulation = Arc::new(simulation);
+        simulation.calm();
+        let violations = simulation.violations.lock().unwrap().clone();
+        let trace = simulation.trace.lock().unwrap();
+        assert!(violations.is_empty(), "{violations:?}\n{trace}");
+        let slots = std::mem::take(&mut *simulation.slots.lock().unwrap());
+        let worker = slots.into_iter().find_map(|slot| slot.worker).unwrap();
+        Oracle {
+            incidents: check::last(&simulation.memory),
+            counts: check::counts(&worker),
+            digests: worker.shards().flat_map(check::digests).collect(),
+        }
+    }
+
+    fn new(world: &Arc<World>, arrival: Arrival, random: Random, num_members: usize) -> Self {
+        Self {
+            world: Arc::clone(world),
+            arrival,
+            memory: world.broker(arrival),
+            mutant: None,
+            slots: Mutex::new((0..num_members).map(|_| Slot::default()).collect()),
+            random: Mutex::new(random),
+            chance: Mutex::default(),
+            trace: Mutex::default(),
+            violations: Mutex::default(),
+        }
     }
 
     /// Steps members at random while there is something left to go wrong.
     fn storm(self: &Arc<Self>) {
         for _ in 0..STEPS_MAX {
-            let (slot, idle) = {
+            let (slot, idle, burst) = {
                 let mut random = self.random.lock().unwrap();
                 let slots = self.slots.lock().unwrap().len();
-                (random.below(slots), random.below(8) == 0)
+                let slot = random.below(slots);
+                (slot, random.below(8) == 0, random.below(32))
             };
+            if burst < 6 {
+                self.arrive(burst);
+            }
             self.step(slot);
             if idle {
                 self.happen();
@@ -122,13 +167,14 @@ impl Simulation {
             if round > 3 && self.is_done() && self.is_worked_on() {
                 return;
             }
+            self.arrive(4);
             let slots = self.slots.lock().unwrap().len();
             for slot in 0..slots {
                 self.step(slot);
             }
             self.memory.advance(50);
         }
-        self.violate("the inputs are not read to their end");
+        self.violate(Class::Stuck, "the inputs are not read to their end");
     }
 
     /// Steps a member once. One that ended is started anew; one that is in the middle of a step is left alone.
@@ -149,14 +195,15 @@ impl Simulation {
             }
             Ok(Err(error)) => {
                 self.note(&format!("{slot} ended: {error}"));
-                if matches!(error, engine::worker::WorkerError::State { .. }) {
-                    self.violate(&error.to_string());
+                if matches!(error, WorkerError::State { .. }) {
+                    self.violate(Class::Refused, &error.to_string());
                 }
                 None
             }
             Err(payload) => {
+                self.note(&format!("{slot} crashed"));
                 if !payload.is::<Crash>() {
-                    self.violate("a worker panicked");
+                    self.violate(Class::Panicked, "a worker panicked");
                 }
                 drop(worker);
                 None
@@ -170,7 +217,7 @@ impl Simulation {
     }
 
     /// Takes a member out of its slot to step it.
-    fn take(self: &Arc<Self>, slot: usize) -> Option<Worker<MemoryBus>> {
+    fn take(self: &Arc<Self>, slot: usize) -> Option<Worker<Client>> {
         let (worker, runs) = {
             let mut slots = self.slots.lock().unwrap();
             (slots[slot].worker.take(), slots[slot].member.is_some())
@@ -179,24 +226,34 @@ impl Simulation {
             return worker;
         }
         self.note(&format!("{slot} starts"));
-        let config = self.world.config(&mut self.random.lock().unwrap());
+        let config = {
+            let mut random = self.random.lock().unwrap();
+            self.world.config(self.arrival, &mut random)
+        };
         let plan = Arc::new(Member {
             simulation: Arc::clone(self),
             slot,
         });
+        let mistake = match self.mutant {
+            Some(Mutant::Client(mistake)) => Some(mistake),
+            Some(Mutant::SkipUndo | Mutant::DropLate) | None => None,
+        };
         let bus = self.world.join(&self.memory);
-        let bus = bus.with_plan(plan).with_mistake(self.mistake);
+        let bus = bus.with_plan(plan).with_mistake(mistake);
         self.slots.lock().unwrap()[slot].member = Some(bus.member());
+        let client = Client::new(bus, &self.memory, self.world.poison.clone());
+        let client = client.dropping_late(self.mutant == Some(Mutant::DropLate));
         let none = (Arc::default(), Arc::default(), Arc::default());
-        Some(Worker::new(bus, config, none.0, none.1, none.2))
+        Some(Worker::new(client, config, none.0, none.1, none.2))
     }
 
     fn is_done(&self) -> bool {
         let inputs = self.world.inputs();
-        inputs.into_iter().all(|(topic, partition)| {
-            let (end, _) = self.memory.ends(topic, partition).unwrap();
-            end == 0 || self.memory.committed(topic, partition) == Some(end)
-        })
+        self.has_all_arrived()
+            && inputs.into_iter().all(|(topic, partition)| {
+                let (end, _) = self.memory.ends(topic, partition).unwrap();
+                end == 0 || self.memory.committed(topic, partition) == Some(end)
+            })
     }
 
     /// Returns whether every shard is worked on.
@@ -204,8 +261,8 @@ impl Simulation {
         let slots = self.slots.lock().unwrap();
         let workers = slots.iter().filter_map(|slot| slot.worker.as_ref());
         let active = workers.flat_map(Worker::shards).filter(|s| s.is_active());
-        let numbers: std::collections::BTreeSet<i32> = active.map(|shard| shard.number()).collect();
-        i32::try_from(numbers.len()).unwrap() == self.world.shards()
+        let numbers: BTreeSet<i32> = active.map(|shard| shard.number()).collect();
+        numbers.len() == self.world.num_shards()
     }
 
     fn note(&self, what: &str) {
@@ -215,25 +272,39 @@ impl Simulation {
         writeln!(trace, "[{generation} {epochs}] {what}").unwrap();
     }
 
-    fn violate(&self, what: &str) {
+    fn violate(&self, class: Class, what: &str) {
         self.note(what);
-        self.violations.lock().unwrap().push(what.to_owned());
+        let mut violations = self.violations.lock().unwrap();
+        violations.push(Violation::new(class, what));
     }
 
     /// Checks what the run left behind, then what another member makes of it.
     fn finish(self: &Arc<Self>) -> Outcome {
         let live = self.digests();
         self.slots.lock().unwrap().clear();
-        let restored = check::restored(&self.world, &self.memory);
+        let restored = check::restored(&self.world, &self.memory, self.arrival);
         let mut violations = std::mem::take(&mut *self.violations.lock().unwrap());
-        violations.extend(check::violations(&self.world, &self.memory));
+        violations.extend(check::topics(&self.world, &self.memory));
+        let mut witnessed = BTreeSet::new();
         match restored {
-            Ok(restored) => violations.extend(check::differences(&self.world, &live, &restored)),
-            Err(problem) => violations.push(problem),
+            Ok(restored) => {
+                violations.extend(check::recovered(&live, &restored));
+                let compare = match self.arrival {
+                    Arrival::Before => check::undisturbed,
+                    Arrival::Live => check::replayed,
+                };
+                violations.extend(compare(&self.world, &self.memory, &restored));
+                witnessed = check::witnessed(&self.memory, &restored);
+            }
+            Err(violation) => violations.push(violation),
         }
         let mut trace = std::mem::take(&mut *self.trace.lock().unwrap());
         trace.push_str(&check::dump(&self.world, &self.memory));
-        Outcome { trace, violations }
+        Outcome {
+            trace,
+            violations,
+            witnessed,
+        }
     }
 
     /// Returns the digests of the shards that are worked on, by shard and tenant.
@@ -268,7 +339,7 @@ impl Plan for Member {
             if slot.stuck > STUCK_MAX {
                 slot.stuck = 0;
                 drop(slots);
-                simulation.violate("an epoch is never committed");
+                simulation.violate(Class::Stuck, "an epoch is never committed");
                 simulation.chance.lock().unwrap().faults = 0;
                 return Some(Fault::Crash);
             }

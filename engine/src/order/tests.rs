@@ -93,7 +93,11 @@ fn a_lane_that_is_behind_holds_the_others_back() {
 fn a_lane_at_its_end_is_waited_for_again_once_it_is_behind() {
     let mut merge = Merge::new(2);
     merge.set_at_end(0, true);
+    assert!(!merge.is_at_end());
+    merge.set_at_end(1, true);
+    assert!(merge.is_at_end());
     merge.set_at_end(0, false);
+    assert!(!merge.is_at_end());
     merge.push(1, Some(Timestamp(1)), 1, ());
     assert!(merge.pop().is_none());
 }

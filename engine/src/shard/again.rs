@@ -1,6 +1,9 @@
 //! Records applied again in the order that was recorded, outside of any epoch.
 
+use std::sync::Arc;
+
 use correlators::Placement;
+use schemas::incident::Incident;
 use schemas::time::Timestamp;
 
 use super::clock::Mark;
@@ -9,11 +12,25 @@ use super::{Fate, Shard};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::state::{self, Block, Placed};
 
+/// What came of the records of a block.
+#[derive(Debug, Default)]
+pub struct AppliedAgain {
+    /// Where something else came of one.
+    pub findings: Vec<String>,
+    /// The incidents that changed, in order.
+    pub incidents: Vec<Arc<Incident>>,
+}
+
 impl Shard {
-    /// Applies the records of a block as it says, and returns where something else came of one.
-    pub fn apply_again(&mut self, epoch: u64, block: &Block, records: Vec<Decoded>) -> Vec<String> {
+    /// Applies the records of a block as it says.
+    pub fn apply_again(
+        &mut self,
+        epoch: u64,
+        block: &Block,
+        records: Vec<Decoded>,
+    ) -> AppliedAgain {
         let mut records = records.into_iter().peekable();
-        let mut findings = Vec::new();
+        let mut again = AppliedAgain::default();
         for entry in &block.entries {
             let mark = Mark {
                 watermark: entry.watermark.map(Timestamp),
@@ -36,26 +53,28 @@ impl Shard {
                 self.tenants.admit_all(&mut fate.decoded, &self.config);
             }
             let done = self.tenants.correlate(&mut fates, &[mark], &self.config);
-            if done.is_err() {
-                findings.push(format!(
+            let Ok(done) = done else {
+                again.findings.push(format!(
                     "epoch {epoch}: the core panicked at offset {}",
                     entry.offset
                 ));
                 self.tenants.undo();
                 continue;
-            }
+            };
+            let incidents = done.into_iter().flat_map(|done| done.output.incidents);
+            again.incidents.extend(incidents);
             self.tenants.commit();
             let same = fates.first().is_none_or(|fate| is_same(fate, entry));
             if !same {
                 let of = entry.partition.and_then(|at| block.partition(at));
                 let of = of.map_or_else(String::new, |(topic, number)| format!("{topic}/{number}"));
-                findings.push(format!(
+                again.findings.push(format!(
                     "epoch {epoch}: something else came of offset {} of {of}",
                     entry.offset
                 ));
             }
         }
-        findings
+        again
     }
 }
 

@@ -78,6 +78,12 @@ impl Shard {
         Some(restore::record(state, self.number, &key, Some(value)))
     }
 
+    /// Returns whether records are taken one by one.
+    #[must_use]
+    pub fn is_cautious(&self) -> bool {
+        self.cautious > 0
+    }
+
     /// Returns what is to be written before the next record is applied, where records are taken one by one.
     pub fn precaution(&mut self) -> Option<NewRecord> {
         let lanes = self.lanes.as_ref().filter(|_| self.cautious > 0)?;
@@ -100,10 +106,11 @@ impl Shard {
         self.note()
     }
 
-    /// Counts records that were taken one by one; with none left the shard is past what it crashed at.
+    /// Counts records that were taken one by one; with its inputs at their ends the shard is past what it crashed at.
     pub(super) fn calm_down(&mut self, taken: usize) {
+        let lanes = self.lanes.as_ref();
         self.cautious = match taken {
-            0 if self.is_drained() => 0,
+            0 if lanes.is_none_or(|lanes| lanes.merge.is_at_end()) => 0,
             _ => self.cautious.saturating_sub(taken),
         };
     }

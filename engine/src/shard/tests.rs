@@ -220,6 +220,9 @@ fn a_record_that_ends_the_process_twice_when_it_is_alone_is_quarantined() {
     for _ in 0..8 {
         let mut shard = live.restored(Some((5, 1))).unwrap();
         live.write(shard.begin(Timestamp(1)));
+        // The step that took it over ends with nothing read yet.
+        let nothing = shard.apply(100, 1 << 20, 1);
+        assert!(nothing.fates.is_empty());
         shard.push(Lane(7), decoded(5, "deadly", 40));
         shard.set_at_end(Lane(7), true);
         let note = shard.precaution();

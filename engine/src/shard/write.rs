@@ -38,7 +38,7 @@ impl Shard {
             watermark: lanes.clock.watermark().map(|time| time.millis()),
             writer,
             counts: count(self.meta.counts, &fates),
-            config: self.config.settings.hash(),
+            config: self.config_hash.clone(),
             generation: self.meta.generation,
         };
         let mut applied = Applied {

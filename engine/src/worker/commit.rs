@@ -120,11 +120,11 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    /// Writes down the record that each cautious shard is about to apply; false where that could not be done yet.
-    pub(super) fn is_cleared(&mut self) -> Result<bool, WorkerError> {
-        let records: Vec<_> = self
-            .held
-            .active_mut()
+    /// Writes down the record that a cautious shard is about to apply; false where that could not be done yet.
+    pub(super) fn is_cleared(&mut self, turn: &[i32]) -> Result<bool, WorkerError> {
+        let shards = self.held.active_mut();
+        let records: Vec<_> = shards
+            .filter(|shard| turn.contains(&shard.number()))
             .filter_map(Shard::precaution)
             .collect();
         Ok(records.is_empty() || self.commit_alone(records)?.is_some())

@@ -11,6 +11,8 @@ use crate::shard::Shard;
 #[derive(Debug, Default)]
 pub(super) struct Held {
     shards: BTreeMap<i32, (Shard, Phase)>,
+    /// Turns taken so far.
+    turns: usize,
 }
 
 /// What a worker does with a shard.
@@ -51,6 +53,20 @@ impl Held {
     pub(super) fn active_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
         let shards = self.shards.values_mut().map(|(shard, _)| shard);
         shards.filter(|shard| shard.is_active())
+    }
+
+    /// Returns the shards whose turn it is. One that is taken slowly has turns of its own: what ends the process in its
+    /// epoch is then its own record, and nothing of another shard's.
+    pub(super) fn turn(&mut self) -> Vec<i32> {
+        let (slow, others): (Vec<&Shard>, Vec<&Shard>) =
+            self.active().partition(|shard| shard.is_cautious());
+        let mut turns: Vec<Vec<i32>> = slow.iter().map(|shard| vec![shard.number()]).collect();
+        if !others.is_empty() || turns.is_empty() {
+            turns.push(others.iter().map(|shard| shard.number()).collect());
+        }
+        let at = self.turns % turns.len();
+        self.turns = self.turns.wrapping_add(1);
+        turns.swap_remove(at)
     }
 
     /// Returns whether a shard that was handed out cannot be worked on yet.

@@ -6,12 +6,14 @@ use engine::bus::NewRecord;
 use engine::bus::memory::{Fault, MemberId, Point, Producer};
 
 use super::Simulation;
-use super::world::STATE;
+use super::world::{Arrival, STATE, TOMBSTONE_MS};
 
 /// Longer than a session and a transaction may last.
 const LONG_MS: i64 = 11_000;
 /// Members that may be in the middle of a step at once.
 const DEPTH_MAX: usize = 3;
+/// Rounds in which everybody reads on before a rest.
+const REST_ROUNDS: usize = 40;
 
 impl Simulation {
     /// Decides what befalls a member at a point.
@@ -66,7 +68,7 @@ impl Simulation {
     pub(super) fn happen(self: &Arc<Self>) {
         let (what, amount) = {
             let mut random = self.random.lock().unwrap();
-            (random.below(6), random.below(1_000))
+            (random.below(8), random.below(1_000))
         };
         if self.chance.lock().unwrap().faults == 0 {
             return;
@@ -77,27 +79,110 @@ impl Simulation {
             0 => self.memory.rebalance(),
             1 => self.memory.advance(amount * 20),
             2 => self.move_shard(amount),
-            3 => {
-                // Somebody else's transaction holds back the readers of the state until its time is over.
-                let mut foreign = Producer::init(&self.memory, "foreign");
-                let record = NewRecord {
-                    topic: STATE.into(),
-                    partition: Some(0),
-                    timestamp: None,
-                    key: Some(b"foreign".to_vec()),
-                    value: None,
-                    headers: Vec::new(),
-                };
-                foreign.send(&record).unwrap();
-            }
-            _ => {
-                for shard in 0..self.world.shards() {
-                    let (end, _) = self.memory.ends(STATE, shard).unwrap();
-                    let below = end - amount % 10;
-                    self.memory.compact(STATE, shard, below).unwrap();
-                }
+            3 => self.hold_back(i32::try_from(amount).unwrap() % self.world.shards()),
+            4 => self.retain(),
+            5 => self.rest(),
+            _ => self.compact(amount % 10),
+        }
+    }
+
+    /// Somebody else's transaction holds back the readers of a shard's state until its time is over.
+    fn hold_back(&self, shard: i32) {
+        let mut foreign = Producer::init(&self.memory, "foreign");
+        let record = NewRecord {
+            topic: STATE.into(),
+            partition: Some(shard),
+            timestamp: None,
+            key: Some(b"foreign".to_vec()),
+            value: None,
+            headers: Vec::new(),
+        };
+        foreign.send(&record).unwrap();
+    }
+
+    /// Compacts the state but for the last records.
+    fn compact(&self, kept: i64) {
+        for shard in 0..self.world.shards() {
+            let (end, _) = self.memory.ends(STATE, shard).unwrap();
+            self.memory.compact(STATE, shard, end - kept).unwrap();
+        }
+    }
+
+    /// Deletes what the group has read of the inputs. What comes live is kept: it is to be applied again in the end.
+    fn retain(&self) {
+        if self.arrival == Arrival::Live {
+            return;
+        }
+        for (topic, partition) in self.world.inputs() {
+            let read = self.memory.committed(topic, partition).unwrap_or(0);
+            self.memory.delete_before(topic, partition, read).unwrap();
+        }
+    }
+
+    /// Nothing happens for so long that compaction takes tombstones; whoever follows a shard has read them.
+    fn rest(self: &Arc<Self>) {
+        let is_alone = self.chance.lock().unwrap().depth == 0;
+        if self.arrival == Arrival::Live || !is_alone {
+            return;
+        }
+        self.compact(0);
+        for _ in 0..REST_ROUNDS {
+            let slots = self.slots.lock().unwrap().len();
+            (0..slots).for_each(|slot| self.step(slot));
+            if self.have_all_read() {
+                self.memory.advance(TOMBSTONE_MS);
+                self.compact(0);
+                self.note("rested");
+                return;
             }
         }
+    }
+
+    /// Returns whether every member that follows a shard or is about to take it has read its state to the end.
+    fn have_all_read(&self) -> bool {
+        let slots = self.slots.lock().unwrap();
+        let workers = slots.iter().filter_map(|slot| slot.worker.as_ref());
+        let shards = workers.flat_map(engine::worker::Worker::shards);
+        let mut reading = shards.filter(|shard| !shard.is_active());
+        reading.all(|shard| {
+            let last = self.memory.read(STATE, shard.number()).pop();
+            last.is_none_or(|last| last.offset < shard.next_state())
+        })
+    }
+
+    /// Lets the next records come. Where nobody is in the middle of something, their time comes first.
+    pub(super) fn arrive(&self, count: usize) {
+        for _ in 0..count {
+            let (next, is_alone) = {
+                let chance = self.chance.lock().unwrap();
+                (chance.arrived, chance.depth == 0)
+            };
+            let Some(record) = self.world.records.get(next) else {
+                return;
+            };
+            if self.arrival == Arrival::Before {
+                return;
+            }
+            let wait = self.world.time(next) - self.memory.now().millis();
+            if wait > 0 && is_alone {
+                self.memory.advance(wait);
+                return;
+            }
+            let record = NewRecord {
+                timestamp: None,
+                ..record.clone()
+            };
+            self.memory.produce(record).unwrap();
+            self.chance.lock().unwrap().arrived += 1;
+            if next + 1 == self.world.records.len() {
+                self.world.close(&self.memory);
+            }
+        }
+    }
+
+    pub(super) fn has_all_arrived(&self) -> bool {
+        let arrived = self.chance.lock().unwrap().arrived;
+        self.arrival == Arrival::Before || arrived == self.world.records.len()
     }
 
     fn move_shard(&self, amount: i64) {
@@ -139,13 +224,24 @@ impl Simulation {
         true
     }
 
+    /// Returns whether a member may end here: not while a shard has not moved since the last one did.
     fn may_crash(&self) -> bool {
-        let epochs = self.memory.transactions();
+        let mut moved = vec![0; self.world.num_shards()];
+        let mut waits = vec![false; moved.len()];
+        for (topic, partition) in self.world.inputs() {
+            let shard = self.world.shard_of(partition);
+            let (end, _) = self.memory.ends(topic, partition).unwrap();
+            let read = self.memory.committed(topic, partition).unwrap_or(0);
+            moved[shard] += read;
+            waits[shard] |= read < end;
+        }
         let mut chance = self.chance.lock().unwrap();
-        // Three transactions begin a shard: the claim, the start, and the first epoch.
-        let gets_on = chance.crashed_at.is_none_or(|at| epochs >= at + 3);
+        let gets_on = chance.crashed_at.as_ref().is_none_or(|before| {
+            let shards = before.iter().zip(&moved).zip(&waits);
+            { shards }.all(|((before, now), waits)| now > before || !waits)
+        });
         if gets_on {
-            chance.crashed_at = Some(epochs);
+            chance.crashed_at = Some(moved);
         }
         gets_on
     }

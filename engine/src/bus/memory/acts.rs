@@ -1,5 +1,7 @@
 //! What happens to a broker, to be called by whoever drives a run.
 
+use schemas::time::Timestamp;
+
 use super::log::Log;
 use super::{CommitError, MemberId, Memory, NoPartition};
 
@@ -35,6 +37,12 @@ impl Memory {
         cluster.group.beat(target);
         drop(cluster);
         self.shared.grown.notify_all();
+    }
+
+    /// Returns the time; without a clock it is always 0.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.lock().now())
     }
 
     /// Stops a member's heartbeats, as a process that stands still does. What it does meanwhile is its own affair.

@@ -74,8 +74,8 @@ impl MemoryBus {
         self.client.producer = Some((shard, producer));
         match attempt {
             Ok(mut written) => {
-                if self.mistake == Some(Mistake::StopEarly) && epoch.offsets.is_empty() {
-                    written.values_mut().for_each(|offset| *offset = 0);
+                if self.mistake == Some(Mistake::StopAtStable) && epoch.offsets.is_empty() {
+                    self.stop_at_stable(&mut written);
                 }
                 self.committed_epoch(written)
             }
@@ -84,6 +84,17 @@ impl MemoryBus {
                 (self.client.broken, self.client.in_doubt) = (true, true);
                 Err(CommitError::Aborted { problem })
             }
+        }
+    }
+
+    /// Moves what was written to the last record below the last stable offset.
+    fn stop_at_stable(&self, written: &mut Written) {
+        let Some(topic) = &self.state else {
+            return;
+        };
+        for (shard, offset) in written {
+            let last = self.memory.read(topic, *shard).pop();
+            *offset = last.map_or(-1, |record| record.offset);
         }
     }
 
@@ -112,9 +123,8 @@ impl MemoryBus {
         let generation = match self.mistake {
             Some(Mistake::CacheGeneration) => *self.client.cached.get_or_insert(now),
             Some(Mistake::OmitGeneration) => -1,
-            Some(Mistake::OffsetsOutside | Mistake::KeepProducer | Mistake::StopEarly) | None => {
-                now
-            }
+            Some(Mistake::OffsetsOutside | Mistake::KeepProducer | Mistake::StopAtStable)
+            | None => now,
         };
         Ok(Fence {
             member: self.member,

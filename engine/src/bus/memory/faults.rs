@@ -78,8 +78,8 @@ pub enum Mistake {
     OmitGeneration,
     /// Commits offsets after the transaction instead of in it.
     OffsetsOutside,
-    /// Takes what it happens to find of the state for all of it: its claim is told to lie at the beginning.
-    StopEarly,
+    /// Takes the last stable offset for the end of the state.
+    StopAtStable,
     /// Goes on with a producer whose last transaction was slow to end.
     KeepProducer,
 }

@@ -169,8 +169,8 @@ impl Desk {
                 });
                 read.cloned()
             });
-            let findings = again.apply_again(epoch, &block, records.collect());
-            assert_eq!(findings, Vec::<String>::new());
+            let applied = again.apply_again(epoch, &block, records.collect());
+            assert_eq!(applied.findings, Vec::<String>::new());
         }
         again
     }
