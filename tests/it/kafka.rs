@@ -1,6 +1,8 @@
 //! The program against real brokers.
 
+mod crash;
 mod delivery;
+mod faults;
 mod recovery;
 mod ingest;
 
@@ -11,6 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tests::{
+    crash::last_revisions,
     engine::{self, Engine},
     kafka::{Cluster, Isolation, Outgoing, Record, free_ports},
     process::Signal,
@@ -317,13 +320,5 @@ fn native_uids(incident: &Value) -> BTreeSet<String> {
     alerts
         .iter()
         .map(|alert| alert["native_uid"].as_str().unwrap().to_owned())
-        .collect()
-}
-
-fn last_revisions(incidents: &[Record]) -> BTreeMap<String, Value> {
-    incidents
-        .iter()
-        .map(Record::json)
-        .map(|incident| (incident["id"].as_str().unwrap().to_owned(), incident))
         .collect()
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use engine::failpoint::VARIABLE;
 use tempfile::TempDir;
 
 use crate::{
@@ -16,7 +17,26 @@ use crate::{
     traffic::{NUM_PARTITIONS, TOPICS},
 };
 
-/// A configured group of one engine.
+/// The verbs that look for what must not be: at the topics, at the state, and at what the inputs make of it in the recorded
+/// order.
+pub const CHECKS: [&[&str]; 3] = [
+    &["check-topic", "--output=table"],
+    &["state", "verify"],
+    &["state", "replay"],
+];
+
+/// How an engine is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The group, after which the topics are named.
+    pub group: &'static str,
+    /// Records of one transaction at most.
+    pub epoch_records: u32,
+    /// Partitions of the state topic.
+    pub shards: i32,
+}
+
+/// A configured engine of a group.
 #[derive(Debug)]
 pub struct Engine<'a> {
     cluster: &'a Cluster,
@@ -52,6 +72,23 @@ impl<'a> Engine<'a> {
 
     /// As [`Engine::new`], with at most `epoch_records` records in a transaction.
     pub fn with_epochs(cluster: &'a Cluster, group: &'static str, epoch_records: u32) -> Self {
+        Self::set_up(
+            cluster,
+            Setup {
+                group,
+                epoch_records,
+                shards: 1,
+            },
+        )
+    }
+
+    /// As [`Engine::new`], with everything said.
+    pub fn set_up(cluster: &'a Cluster, setup: Setup) -> Self {
+        let Setup {
+            group,
+            epoch_records,
+            shards,
+        } = setup;
         let ports = free_ports(2);
         let folder = TempDir::new().unwrap();
         let inputs: Vec<String> = TOPICS
@@ -65,6 +102,7 @@ impl<'a> Engine<'a> {
              inputs:\n{inputs}\
              outputs: {{incidents: {group}.incidents, dead_letters: {group}.dead-letters, state: {group}.state}}\n\
              limits: {{epoch_records: {epoch_records}}}\n\
+             topics: {{partitions: {shards}}}\n\
              ops: {{listen: '127.0.0.1:{ops}'}}\n\
              http: {{listen: '127.0.0.1:{http}'}}\n",
             brokers = cluster.brokers().replace(',', "', '"),
@@ -93,6 +131,12 @@ impl<'a> Engine<'a> {
         format!("{}.dead-letters", self.group)
     }
 
+    /// Returns the topic of the state.
+    pub fn state(&self) -> String {
+        format!("{}.state", self.group)
+    }
+
+    /// Has the engine create its topics.
     pub fn create_topics(&self) -> ExitStatus {
         let mut command = command(&self.folder);
         command.args(["topics", "create"]);
@@ -110,10 +154,33 @@ impl<'a> Engine<'a> {
         )
     }
 
+    /// Starts the engine.
     pub fn run(&self) -> Process {
+        self.run_with("")
+    }
+
+    /// Starts the engine with failpoints armed.
+    pub fn run_with(&self, failpoints: &str) -> Process {
+        self.run_set(failpoints, &[])
+    }
+
+    /// As [`Engine::run_with`], with keys of the configuration set to other values.
+    pub fn run_set(&self, failpoints: &str, settings: &[&str]) -> Process {
         let mut command = command(&self.folder);
-        command.arg("run");
+        command.arg("run").env(VARIABLE, failpoints);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
         Process::spawn("fusor run", &mut command)
+    }
+
+    /// Runs another verb with the same configuration, and returns its exit code and what it prints.
+    pub fn ask(&self, args: &[&str]) -> (Option<i32>, Vec<String>) {
+        let mut command = command(&self.folder);
+        command.args(args);
+        let mut process = Process::spawn("fusor", &mut command);
+        let code = process.wait(LIMIT).code();
+        (code, process.lines())
     }
 
     /// Blocks until everything in the input topics is committed.

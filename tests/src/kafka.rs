@@ -5,7 +5,7 @@
 mod client;
 mod coordinator;
 
-pub use client::{Isolation, Outgoing, Record};
+pub use client::{Isolation, Outgoing, Record, produce};
 
 use std::{
     fs,

@@ -12,6 +12,7 @@
 mod skip;
 mod wait;
 
+pub mod crash;
 pub mod engine;
 pub mod kafka;
 pub mod process;

@@ -70,25 +70,7 @@ impl Cluster {
 
     /// Appends the records in their order and blocks until the brokers have all of them.
     pub fn produce(&self, records: impl IntoIterator<Item = Outgoing>) {
-        let producer: BaseProducer = self
-            .client()
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "20")
-            .create()
-            .unwrap();
-        for record in records {
-            let mut next = BaseRecord::<(), [u8]>::to(&record.topic)
-                .partition(record.partition)
-                .timestamp(record.timestamp)
-                .payload(&record.value);
-            while let Err((error, back)) = producer.send(next) {
-                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                assert!(full, "{error}");
-                producer.poll(Duration::from_millis(100));
-                next = back;
-            }
-        }
-        producer.flush(LIMIT).unwrap();
+        produce(&self.client(), records);
     }
 
     /// Returns all records of a topic from its start to the end as it is now, by partition and offset.
@@ -142,7 +124,20 @@ impl Cluster {
 
     /// Returns the offset of the next record of each partition of a topic.
     pub fn ends(&self, topic: &str) -> Vec<i64> {
-        let consumer: BaseConsumer = self.client().create().unwrap();
+        self.ends_for(topic, Isolation::Uncommitted)
+    }
+
+    /// Returns, for each partition of a topic, where the first open transaction begins; its end where there is none.
+    pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
+        self.ends_for(topic, Isolation::Committed)
+    }
+
+    fn ends_for(&self, topic: &str, isolation: Isolation) -> Vec<i64> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("isolation.level", isolation.as_str())
+            .create()
+            .unwrap();
         (0..self.num_partitions(&consumer, topic))
             .map(|partition| {
                 let watermarks = patiently("the watermarks", || {
@@ -215,6 +210,29 @@ impl Isolation {
             Self::Uncommitted => "read_uncommitted",
         }
     }
+}
+
+/// Appends the records in their order and blocks until the brokers have all of them.
+pub fn produce(client: &ClientConfig, records: impl IntoIterator<Item = Outgoing>) {
+    let producer: BaseProducer = client
+        .clone()
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "20")
+        .create()
+        .unwrap();
+    for record in records {
+        let mut next = BaseRecord::<(), [u8]>::to(&record.topic)
+            .partition(record.partition)
+            .timestamp(record.timestamp)
+            .payload(&record.value);
+        while let Err((error, back)) = producer.send(next) {
+            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            assert!(full, "{error}");
+            producer.poll(Duration::from_millis(100));
+            next = back;
+        }
+    }
+    producer.flush(LIMIT).unwrap();
 }
 
 /// Asks again when it is refused, as brokers and coordinators do that come or go.

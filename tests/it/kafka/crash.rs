@@ -1,0 +1,36 @@
+//! The crash loop, a short one: `tests/crash` runs longer ones.
+
+use tests::crash::{Plan, crash};
+
+#[test]
+fn twenty_crashes_lose_and_double_nothing() {
+    let plan = Plan {
+        seed: 20,
+        num_engines: 3,
+        num_kills: 20,
+        num_broker_kills: 2,
+        num_alerts: 60_000,
+        live: false,
+    };
+    let Some(report) = crash(&plan) else {
+        return;
+    };
+    assert!(report.problems.is_empty(), "{report}");
+    assert!(report.kills.len() > 3, "at several places: {report}");
+}
+
+#[test]
+fn crashes_amid_live_producers_lose_and_double_nothing() {
+    let plan = Plan {
+        seed: 21,
+        num_engines: 2,
+        num_kills: 10,
+        num_broker_kills: 1,
+        num_alerts: 20_000,
+        live: true,
+    };
+    let Some(report) = crash(&plan) else {
+        return;
+    };
+    assert!(report.problems.is_empty(), "{report}");
+}
