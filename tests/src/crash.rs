@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{
     engine::{CHECKS, Engine, Setup, brokers},
     kafka::{Cluster, Isolation, Outgoing, Record, produce},
-    process::{Process, Signal},
+    process::Process,
     traffic::{NUM_PARTITIONS, Random, Traffic, Volume},
 };
 
@@ -172,8 +172,7 @@ impl Storm<'_> {
                 | Point::AfterProduce
                 | Point::AfterSendOffsets
                 | Point::MidCommit
-                | Point::AfterCommitBeforeClear
-                | Point::IngestBetween => self.random.below(6),
+                | Point::AfterCommitBeforeClear => self.random.below(6),
             };
             let off = if spared > 0 {
                 format!("{spared}*off->")
@@ -188,7 +187,7 @@ impl Storm<'_> {
             Duration::from_millis(u64::try_from(self.random.below(6_000)).unwrap())
         };
         Slot {
-            process: self.engines[slot].run_with(&plan),
+            process: self.engines[slot].run_set(&plan, &[SESSION]),
             fate,
             until: Instant::now() + patience,
         }
@@ -213,7 +212,11 @@ impl Storm<'_> {
             }
         } else if Instant::now() > found.until {
             found.process.kill();
-            "at random"
+            if found.fate.is_some() {
+                "waiting for its point"
+            } else {
+                "at random"
+            }
         } else {
             return;
         };
@@ -265,9 +268,6 @@ impl Storm<'_> {
         self.slots.clear();
         let processes: Vec<Process> = self.engines.iter().map(Engine::run).collect();
         self.engines[0].wait_until_done(&processes[0]);
-        for process in &processes {
-            process.signal(Signal::Term);
-        }
         for (engine, process) in self.engines.iter().zip(processes) {
             engine.stop(process);
         }
@@ -339,8 +339,7 @@ impl fmt::Display for Report {
 }
 
 /// Where an engine dies; `None` is at random.
-const FATES: [Option<Point>; 10] = [
-    None,
+const FATES: [Option<Point>; 9] = [
     None,
     Some(Point::AfterApply),
     Some(Point::BeforeBegin),
@@ -353,7 +352,9 @@ const FATES: [Option<Point>; 10] = [
 ];
 
 /// How long an engine may wait for its failpoint: without a shard it meets none.
-const FATE_MAX: Duration = Duration::from_secs(15);
+const FATE_MAX: Duration = Duration::from_secs(40);
+/// The shortest session the brokers allow: the shards of the dead are free sooner.
+const SESSION: &str = "kafka.properties.session.timeout.ms=6000";
 const STORM_MAX: Duration = Duration::from_secs(7_200);
 const TICK: Duration = Duration::from_millis(20);
 const LIVE_CHUNK: usize = 200;

@@ -91,9 +91,15 @@ impl<'a> Engine<'a> {
         } = setup;
         let ports = free_ports(2);
         let folder = TempDir::new().unwrap();
+        // A tenant lives in one shard.
+        let tenant = if shards > 1 {
+            ", tenant: {key: true}"
+        } else {
+            ""
+        };
         let inputs: Vec<String> = TOPICS
             .iter()
-            .map(|(topic, format)| format!("  - {{topic: {topic}, format: {format}}}\n"))
+            .map(|(topic, format)| format!("  - {{topic: {topic}, format: {format}{tenant}}}\n"))
             .collect();
         let config = format!(
             "version: 1\n\

@@ -282,7 +282,8 @@ fn target() -> PathBuf {
 /// outgoing connection takes one before its server does. No two calls of one process look at the same ports.
 pub fn free_ports(num: usize) -> Vec<u16> {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let from = u16::try_from(process::id() % u32::from(PORTS_NUM)).unwrap();
+    // Processes that started together have neighbouring numbers and must not have neighbouring ports.
+    let from = u16::try_from(process::id().wrapping_mul(97) % u32::from(PORTS_NUM)).unwrap();
     let mut ports = vec![];
     while ports.len() < num {
         let taken = TAKEN.fetch_add(1, Ordering::Relaxed);

@@ -20,7 +20,7 @@ use crate::eventually;
 pub struct Outgoing {
     /// The topic.
     pub topic: String,
-    /// The partition, always chosen by the test.
+    /// The partition, always chosen by the test; the key names a tenant of its own.
     pub partition: i32,
     /// The bytes.
     pub value: Vec<u8>,
@@ -221,7 +221,9 @@ pub fn produce(client: &ClientConfig, records: impl IntoIterator<Item = Outgoing
         .create()
         .unwrap();
     for record in records {
-        let mut next = BaseRecord::<(), [u8]>::to(&record.topic)
+        let tenant = format!("tenant{}", record.partition);
+        let mut next = BaseRecord::<str, [u8]>::to(&record.topic)
+            .key(&tenant)
             .partition(record.partition)
             .timestamp(record.timestamp)
             .payload(&record.value);
