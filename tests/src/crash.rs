@@ -276,11 +276,12 @@ impl Storm<'_> {
 
 fn judge(cluster: &Cluster, engine: &Engine<'_>, plan: &Plan, report: &mut Report) {
     for args in CHECKS {
-        let (code, lines) = engine.ask(args);
+        let (code, answer, said) = engine.tell(args);
         if code == Some(0) {
-            report.checked.extend(lines);
+            let last = answer.lines().last().unwrap_or_default();
+            report.checked.push(format!("{args:?}: {last}"));
         } else {
-            let told = format!("{args:?} ends with {code:?}: {}", lines.join(" | "));
+            let told = format!("{args:?} ends with {code:?}: {answer}{said}");
             report.problems.push(told);
         }
     }

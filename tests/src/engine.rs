@@ -180,15 +180,6 @@ impl<'a> Engine<'a> {
         Process::spawn("fusor run", &mut command)
     }
 
-    /// Runs another verb with the same configuration, and returns its exit code and what it prints.
-    pub fn ask(&self, args: &[&str]) -> (Option<i32>, Vec<String>) {
-        let mut command = command(&self.folder);
-        command.args(args);
-        let mut process = Process::spawn("fusor", &mut command);
-        let code = process.wait(LIMIT).code();
-        (code, process.lines())
-    }
-
     /// Blocks until everything in the input topics is committed.
     pub fn wait_until_done(&self, process: &Process) {
         let ends: i64 = TOPICS

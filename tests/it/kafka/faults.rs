@@ -338,8 +338,8 @@ fn assert_all_is_well(cluster: &Cluster, engine: &Engine<'_>) {
     assert_revisions_rise(&incidents);
     assert!(!last_revisions(&incidents).is_empty());
     for args in engine::CHECKS {
-        let (code, lines) = engine.ask(args);
-        assert_eq!(code, Some(0), "{args:?}: {lines:#?}");
+        let (code, answer, said) = engine.tell(args);
+        assert_eq!(code, Some(0), "{args:?}: {answer}{said}");
     }
 }
 
