@@ -315,10 +315,13 @@ impl Kafka {
     fn settings(&self, topic: &str) -> Result<BTreeMap<String, String>, TopicsError> {
         let action = || format!("read the settings of topic {topic}");
         let specifier = [ResourceSpecifier::Topic(topic)];
-        let answer = self
-            .runtime
-            .block_on(self.admin.describe_configs(&specifier, &options()))
-            .map_err(|source| request(action(), source))?;
+        let ask = || {
+            let asked = self.admin.describe_configs(&specifier, &options());
+            self.runtime.block_on(asked)
+        };
+        // It goes to any broker, and the first that is asked may be the one that is away.
+        let answer = ask().or_else(|_| ask());
+        let answer = answer.map_err(|source| request(action(), source))?;
         let mut settings = BTreeMap::new();
         for resource in answer {
             let resource = resource.map_err(|code| request(action(), KafkaError::AdminOp(code)))?;

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tests::{
-    crash::last_revisions,
+    crash::{last_revisions, rising},
     engine::{self, Engine},
     kafka::{Cluster, Isolation, Outgoing, Record, free_ports},
     process::Signal,
@@ -272,22 +272,7 @@ fn assert_broken_are_kept(cluster: &Cluster, engine: &Engine<'_>, traffic: &Traf
 /// A reader of committed records sees the revisions of each incident rise, each once.
 fn assert_revisions_rise(incidents: &[Record]) {
     assert!(!incidents.is_empty(), "there are incidents");
-    let mut newest: BTreeMap<String, (i64, i64, i32)> = BTreeMap::new();
-    for record in incidents {
-        let incident = record.json();
-        let id = incident["id"].as_str().unwrap().to_owned();
-        assert_eq!(record.key.as_deref(), Some(id.as_bytes()));
-        let generation = incident["generation"].as_i64().unwrap();
-        let revision = incident["revision"].as_i64().unwrap();
-        if let Some((last_generation, last_revision, partition)) = newest.get(&id) {
-            assert_eq!(*partition, record.partition, "{id} moved");
-            assert!(
-                (generation, revision) > (*last_generation, *last_revision),
-                "revision {revision} of {id} after {last_revision}"
-            );
-        }
-        newest.insert(id, (generation, revision, record.partition));
-    }
+    rising(incidents).unwrap();
 }
 
 /// Each attack is in an incident of its own: most of its steps, and no step of another.

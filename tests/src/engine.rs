@@ -182,11 +182,15 @@ impl<'a> Engine<'a> {
 
     /// Blocks until everything in the input topics is committed.
     pub fn wait_until_done(&self, process: &Process) {
-        let ends: i64 = TOPICS
+        self.wait_until_past(process, self.produced() - 1);
+    }
+
+    /// Returns the number of input records there are.
+    pub fn produced(&self) -> i64 {
+        TOPICS
             .iter()
             .flat_map(|(topic, _)| self.cluster.ends(topic))
-            .sum();
-        self.wait_until_past(process, ends - 1);
+            .sum()
     }
 
     /// Blocks until more than `num` records are committed.

@@ -152,10 +152,10 @@ impl<B: Bus> Worker<B> {
             Phase::Restoring { .. } => request.wait,
         };
         let mut read = self.bus.read_state(number, shard.next_state(), &request)?;
-        failpoint::hit(Point::InRestore);
         let was_blank = shard.origin().is_none();
         let mut passed = false;
         if let Phase::Restoring { until, .. } = phase {
+            failpoint::hit(Point::InRestore);
             // What follows the claim is another's, who took the shard meanwhile, and may be half an epoch.
             let found = read.records.len();
             read.records.retain(|record| record.offset <= *until);

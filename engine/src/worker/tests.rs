@@ -362,6 +362,20 @@ fn a_rebalance_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn what_is_read_while_a_shard_is_restored_is_not_applied_after_it() {
+    let memory = two_topics();
+    let mut worker = begun(&memory, config(2, 5_000));
+    let polled = worker.poll().unwrap();
+    worker.take_in(polled.records);
+    assert!(!worker.apply().is_empty());
+    // As where another shard of the epoch was lost before it was committed.
+    worker.abandon().unwrap();
+    let mut log = Log::default();
+    worker.run(&mut log).unwrap();
+    assert_eq!(log.0, ORDERED);
+}
+
+#[test]
 fn a_partition_read_to_its_end_is_not_waited_for() {
     let memory = memory(&[(0, &lease("x", 1))]);
     let mut log = Log::default();
