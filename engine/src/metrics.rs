@@ -84,6 +84,7 @@ list! {
     SHARDS = Gauge "fusor_shards_assigned", "Shards this process works on.";
     LAG = Gauge "fusor_kafka_consumer_lag", "Records between the last one read and the end, by topic and partition; 0 for a partition this process no longer reads.";
     LEADERLESS = Gauge "fusor_kafka_partition_leaderless", "1 for an input partition without a leader, by topic and partition.";
+    STUCK = Gauge "fusor_lso_stuck_seconds", "How long an open transaction has kept what follows it in an input from being read, by topic and partition; 0 while there is none.";
     EPOCHS = Counter "fusor_epochs_committed_total", "Epochs committed, one Kafka transaction each.";
     TORN = Counter "fusor_torn_transactions_total", "Inputs whose committed offset was not that of the state: a part of a transaction is missing.";
     COMMIT_FAILURES = Counter "fusor_kafka_commit_failures_total", "Transactions that failed, by outcome.";
@@ -307,6 +308,15 @@ pub(crate) fn lag(topic: &str, partition: i32, records: i64) {
     ];
     let records = u32::try_from(records).unwrap_or(u32::MAX);
     gauge!(LAG, &labels).set(f64::from(records));
+}
+
+/// How long the first open transaction of an input partition has been there; no time for none.
+pub(crate) fn stuck(topic: &str, partition: i32, time: Duration) {
+    let labels = [
+        ("topic", topic.to_owned()),
+        ("partition", partition.to_string()),
+    ];
+    gauge!(STUCK, &labels).set(time.as_secs_f64());
 }
 
 /// An input partition lost its leader, or has one.

@@ -232,6 +232,21 @@ impl<'a> Engine<'a> {
 
     /// Returns the sum of a metric over its labels.
     pub fn metric(&self, name: &str) -> i64 {
+        self.samples(name)
+            .iter()
+            .map(|sample| sample.parse::<i64>().unwrap())
+            .sum()
+    }
+
+    /// Returns the sum of a metric that is a time over its labels.
+    pub fn seconds(&self, name: &str) -> f64 {
+        self.samples(name)
+            .iter()
+            .map(|sample| sample.parse::<f64>().unwrap())
+            .sum()
+    }
+
+    fn samples(&self, name: &str) -> Vec<String> {
         let url = format!("http://127.0.0.1:{}/metrics", self.ops);
         let page = ureq::get(&url).call().unwrap();
         let page = page.into_body().read_to_string().unwrap();
@@ -239,8 +254,8 @@ impl<'a> Engine<'a> {
         page.lines()
             .filter_map(|line| line.strip_prefix(name))
             .filter(|rest| rest.starts_with(['{', ' ']))
-            .map(|rest| rest.rsplit(' ').next().unwrap().parse::<i64>().unwrap())
-            .sum()
+            .map(|rest| rest.rsplit(' ').next().unwrap().to_owned())
+            .collect()
     }
 
     /// Returns how many records the group is behind, as Kafka's own tool tells it.

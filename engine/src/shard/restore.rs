@@ -35,6 +35,17 @@ pub enum RestoreError {
         /// What is wrong.
         problem: String,
     },
+    /// The log does not hold the beginning of the state any more.
+    #[error(
+        "offset {offset} of the state of shard {shard} is no longer in the log: the state topic was cut or made anew. \
+         Delete it and have `fusor topics create` make it"
+    )]
+    Cut {
+        /// The shard.
+        shard: i32,
+        /// The offset that was to be read.
+        offset: i64,
+    },
     /// The group has come further than the state tells.
     #[error(
         "state of shard {shard} ends with epoch {epoch}, and the group has committed epoch {committed} for {partition}: \

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::held::Phase;
 use super::{Worker, WorkerError};
-use crate::bus::{Bus, Change, CommitError, Epoch, Input, NewRecord, Polled, Written};
+use crate::bus::{Bus, BusError, Change, CommitError, Epoch, Input, NewRecord, Polled, Written};
 use crate::failpoint::{self, Point};
 use crate::metrics;
-use crate::shard::Shard;
+use crate::shard::{RestoreError, Shard};
 
 /// How long the state may be without progress while it is read to its end.
 const STALL: Duration = Duration::from_secs(60);
@@ -151,8 +151,10 @@ impl<B: Bus> Worker<B> {
             Phase::Followed { .. } => Duration::ZERO,
             Phase::Restoring { .. } => request.wait,
         };
-        let mut read = self.bus.read_state(number, shard.next_state(), &request)?;
+        let from = shard.next_state();
         let was_blank = shard.origin().is_none();
+        let read = self.bus.read_state(number, from, &request);
+        let mut read = read.map_err(|error| unreadable(number, from, error))?;
         let mut passed = false;
         if let Phase::Restoring { until, .. } = phase {
             failpoint::hit(Point::InRestore);
@@ -285,5 +287,15 @@ impl<B: Bus> Worker<B> {
             metrics::incident_shown(&incident, None);
             self.view.publish(incident);
         }
+    }
+}
+
+/// What is not in the log any more was a part of the state.
+fn unreadable(shard: i32, offset: i64, error: BusError) -> WorkerError {
+    match error {
+        BusError::OffsetOutOfRange { .. } => WorkerError::State {
+            source: RestoreError::Cut { shard, offset },
+        },
+        error @ (BusError::Topics { .. } | BusError::Client { .. }) => error.into(),
     }
 }

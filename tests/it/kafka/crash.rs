@@ -18,7 +18,6 @@ fn twenty_crashes_lose_and_double_nothing() {
         return;
     };
     assert!(report.problems.is_empty(), "{report}");
-    println!("{report}");
 }
 
 #[test]
@@ -37,5 +36,4 @@ fn crashes_amid_live_producers_lose_and_double_nothing() {
         return;
     };
     assert!(report.problems.is_empty(), "{report}");
-    println!("{report}");
 }

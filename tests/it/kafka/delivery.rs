@@ -153,15 +153,7 @@ fn a_committed_offset_that_is_gone_ends_the_engine() {
     engine.stop(process);
     cluster.produce(records);
     let end = cluster.ends(TOPIC)[0];
-    let list = tempfile::NamedTempFile::new().unwrap();
-    let offsets = format!(
-        r#"{{"version":1,"partitions":[{{"topic":"{TOPIC}","partition":0,"offset":{end}}}]}}"#
-    );
-    std::fs::write(list.path(), offsets).unwrap();
-    cluster.tool(
-        "org.apache.kafka.tools.DeleteRecordsCommand",
-        &["--offset-json-file", list.path().to_str().unwrap()],
-    );
+    cluster.delete_before(TOPIC, 0, end);
     let mut process = engine.run();
     assert_eq!(process.wait(LIMIT).code(), Some(4));
     assert!(

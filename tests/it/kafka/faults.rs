@@ -1,18 +1,15 @@
 //! Each thing that can go wrong with brokers, networks and processes, once, on real brokers.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tempfile::NamedTempFile;
+use serde_json::Value;
 use tests::{
     crash::last_revisions,
     engine::{self, Engine, Setup},
     eventually,
     kafka::{Cluster, Isolation},
-    process::{Process, Signal},
+    process::Signal,
     proxy::{Fault, Scope},
     traffic::{NUM_PARTITIONS, TOPICS},
 };
@@ -88,32 +85,49 @@ fn a_zombie_within_a_transaction_writes_nothing() {
     assert_all_is_well(&cluster, &second);
 }
 
+/// Half of the state is no state. What the engine says is followed, and everything is there again, in the next generation.
 #[test]
-fn a_state_that_was_cut_off_is_refused() {
+fn a_state_that_was_cut_is_refused_until_it_is_made_anew() {
     let Some(cluster) = engine::brokers(1) else {
         return;
     };
     let engine = Engine::new(&cluster, "fusor");
     run_through(&cluster, &engine, 1_000);
-    delete_records(&cluster, &engine.state(), 0);
-    assert_refused(&engine, "rebuild");
-}
+    let before = last_revisions(&cluster.read(&engine.incidents(), Isolation::Committed));
+    let state = engine.state();
+    // Kafka deletes nothing of a topic that is only compacted, until somebody sets it to be deleted from, too.
+    let policy = "cleanup.policy=[compact,delete]";
+    cluster.tool(
+        "kafka.admin.ConfigCommand",
+        &["--alter", "--topic", &state, "--add-config", policy],
+    );
+    cluster.delete_before(&state, 0, cluster.ends(&state)[0] / 2);
+    let mut process = engine.run();
+    assert_eq!(process.wait(LIMIT).code(), Some(4));
+    let lines = process.lines();
+    let hints = ["fusor topics create", "fusor state rebuild"];
+    let told = |line: &String| hints.iter().all(|hint| line.contains(hint));
+    assert!(lines.iter().any(told), "{lines:#?}");
 
-#[test]
-fn a_state_that_was_created_anew_is_refused() {
-    let Some(cluster) = engine::brokers(1) else {
-        return;
-    };
-    let engine = Engine::new(&cluster, "fusor");
-    run_through(&cluster, &engine, 1_000);
-    let topic = engine.state();
-    cluster.tool(TOPICS_TOOL, &["--delete", "--topic", &topic]);
-    eventually("the topic's end", LIMIT, || {
-        let topics = cluster.tool(TOPICS_TOOL, &["--list"]);
-        (!topics.lines().any(|line| line == topic)).then_some(())
+    cluster.tool(TOPICS_TOOL, &["--delete", "--topic", &state]);
+    eventually("the new topic", LIMIT, || {
+        (engine.create_topics().code() == Some(0)).then_some(())
     });
-    assert_eq!(engine.create_topics().code(), Some(0));
-    assert_refused(&engine, "rebuild");
+    eventually("a group without members", LIMIT, || {
+        (engine.tell(&["state", "rebuild", "--yes"]).0 == Some(0)).then_some(())
+    });
+    let process = engine.run();
+    eventually("the next generation of every incident", LIMIT, || {
+        assert!(process.is_running());
+        let incidents = last_revisions(&cluster.read(&engine.incidents(), Isolation::Committed));
+        assert!(incidents.keys().eq(before.keys()));
+        let next = |incident: &Value| incident["generation"] == 2;
+        incidents.values().all(next).then_some(())
+    });
+    engine.wait_until_done(&process);
+    engine.stop(process);
+    let (code, answer, said) = engine.tell(engine::CHECKS[0]);
+    assert_eq!(code, Some(0), "{answer}{said}");
 }
 
 /// Nothing behind an open transaction of somebody else is read, and everything is once it ends.
@@ -137,33 +151,38 @@ fn a_foreign_transaction_in_an_input_is_waited_for() {
         (engine.consumed() == elsewhere).then_some(())
     });
     assert_eq!(cluster.committed("fusor", topic)[0].unwrap_or(0), 0);
+    eventually("the alarm", LIMIT, || {
+        (engine.seconds(STUCK) > 1.0).then_some(())
+    });
     foreign.abort_transaction(LIMIT).unwrap();
     // Something behind the abort's marker, so that the last offset is that of a record.
     cluster.produce(traffic(100).records);
     engine.wait_until_done(&process);
+    eventually("the end of the alarm", LIMIT, || {
+        (engine.seconds(STUCK) < 0.1).then_some(())
+    });
     engine.stop(process);
     assert_all_is_well(&cluster, &engine);
 }
 
-/// A restore ends at its claim, not where an open transaction of somebody else keeps readers: it waits.
+/// A restore ends at its claim, not where an open transaction of somebody else keeps readers: it waits, and then says why.
 #[test]
-fn a_foreign_transaction_in_the_state_is_waited_for() {
+fn a_foreign_transaction_in_the_state_ends_the_wait_with_a_word() {
     let Some(cluster) = engine::brokers(1) else {
         return;
     };
     let engine = Engine::new(&cluster, "fusor");
     let foreign = open_transaction(&cluster, &engine.state(), b"foreign");
-    let records = traffic(1_000).records;
-    cluster.produce(records);
-    let process = engine.run();
-    process.wait_for_line("shard assigned", LIMIT);
-    let until = Instant::now() + Duration::from_secs(5);
-    eventually("five seconds", LIMIT, || {
-        assert!(process.is_running());
-        assert_eq!(engine.consumed(), 0, "not begun with half of the state");
-        (Instant::now() > until).then_some(())
-    });
+    cluster.produce(traffic(1_000).records);
+    let mut process = engine.run();
+    assert_eq!(process.wait(LIMIT).code(), Some(4));
+    assert_eq!(engine.consumed(), 0, "not begun with half of the state");
+    let lines = process.lines();
+    let told =
+        |line: &String| line.contains("offset 0") && line.contains("another program's transaction");
+    assert!(lines.iter().any(told), "{lines:#?}");
     foreign.abort_transaction(LIMIT).unwrap();
+    let process = engine.run();
     engine.wait_until_done(&process);
     engine.stop(process);
     assert_all_is_well(&cluster, &engine);
@@ -278,41 +297,6 @@ fn run_through(cluster: &Cluster, engine: &Engine<'_>, num_alerts: usize) {
     engine.stop(process);
 }
 
-/// Deletes the older half of a partition. Kafka refuses that for a topic that is only compacted, until somebody sets it to
-/// be deleted from, too.
-fn delete_records(cluster: &Cluster, topic: &str, partition: usize) {
-    cluster.tool(
-        "kafka.admin.ConfigCommand",
-        &[
-            "--alter",
-            "--topic",
-            topic,
-            "--add-config",
-            "cleanup.policy=[compact,delete]",
-        ],
-    );
-    let offset = cluster.ends(topic)[partition] / 2;
-    let mut list = NamedTempFile::new().unwrap();
-    write!(
-        list,
-        r#"{{"version":1,"partitions":[{{"topic":"{topic}","partition":{partition},"offset":{offset}}}]}}"#
-    )
-    .unwrap();
-    cluster.tool(
-        "org.apache.kafka.tools.DeleteRecordsCommand",
-        &["--offset-json-file", list.path().to_str().unwrap()],
-    );
-}
-
-/// The engine ends with the exit code of an environment that does not fit, and says `hint`.
-fn assert_refused(engine: &Engine<'_>, hint: &str) {
-    let mut process: Process = engine.run();
-    let code = process.wait(LIMIT).code();
-    let lines = process.lines();
-    assert_eq!(code, Some(4), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.contains(hint)), "{lines:#?}");
-}
-
 /// Opens a transaction with one record in partition 0.
 fn open_transaction(cluster: &Cluster, topic: &str, value: &[u8]) -> BaseProducer {
     let producer: BaseProducer = cluster
@@ -343,6 +327,7 @@ fn assert_all_is_well(cluster: &Cluster, engine: &Engine<'_>) {
     }
 }
 
+const STUCK: &str = "fusor_lso_stuck_seconds";
 const TOPICS_TOOL: &str = "org.apache.kafka.tools.TopicCommand";
 
 /// Far above what any step takes on a loaded machine.

@@ -93,6 +93,9 @@ fn shard_of(line: &str) -> Option<i32> {
 impl Report {
     pub(super) fn died(&mut self, death: Death) {
         self.deaths.push(death);
+        if self.deaths.len().is_multiple_of(10) {
+            eprintln!("{} kills", self.deaths.len());
+        }
     }
 
     pub(super) fn broker_died(&mut self, what: &'static str) {

@@ -68,6 +68,23 @@ impl Cluster {
         }
     }
 
+    /// Deletes the records of a partition before an offset. Brokers refuse that for a topic that is only compacted.
+    pub fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        eventually("the end of the records", LIMIT, || {
+            let deleted = runtime.block_on(admin.delete_records(&list, &AdminOptions::new()));
+            let elements = deleted.unwrap();
+            let first = elements.elements().remove(0);
+            first.error().ok()
+        });
+    }
+
     /// Appends the records in their order and blocks until the brokers have all of them.
     pub fn produce(&self, records: impl IntoIterator<Item = Outgoing>) {
         produce(&self.client(), records);

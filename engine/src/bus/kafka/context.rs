@@ -42,6 +42,8 @@ pub(super) type Ends = BTreeMap<(String, i32), End>;
 pub(super) struct End {
     pub(super) first: i64,
     pub(super) end: i64,
+    /// Behind the last record there is, whether committed or not.
+    pub(super) last: i64,
     pub(super) has_leader: bool,
 }
 
@@ -110,6 +112,7 @@ impl ClientContext for Context {
                 let end = End {
                     first: partition.lo_offset,
                     end: partition.ls_offset,
+                    last: partition.hi_offset,
                     has_leader: partition.leader >= 0,
                 };
                 ends.insert(key, end);

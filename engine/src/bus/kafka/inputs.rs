@@ -44,10 +44,23 @@ struct Reader {
     at_end: bool,
     /// A partition without a leader gives no records and no error.
     has_leader: bool,
+    /// Nothing behind the first open transaction is handed out.
+    stuck: Option<Stuck>,
     /// The next offset to be handed out; none where it began at the start and nothing came yet.
     next: Option<i64>,
 }
 
+/// An open transaction that others wait for.
+#[derive(Clone, Copy)]
+struct Stuck {
+    /// Where it begins.
+    offset: i64,
+    since: Instant,
+    told: bool,
+}
+
+/// How long a transaction may be open before that is worth a line in the log: longer than most are allowed to.
+const STUCK: Duration = Duration::from_secs(60);
 /// Longest sleep between two looks at the queues; a queue that fills ends it at once.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -98,6 +111,7 @@ impl Inputs {
                 queue,
                 at_end: false,
                 has_leader: true,
+                stuck: None,
                 next: *next,
             };
             self.lanes.insert(*lane, reader);
@@ -114,6 +128,11 @@ impl Inputs {
             if let Some(input) = self.lanes.remove(lane) {
                 metrics::lag(&input.partition.topic, input.partition.number, 0);
                 metrics::leaderless(&input.partition.topic, input.partition.number, false);
+                metrics::stuck(
+                    &input.partition.topic,
+                    input.partition.number,
+                    Duration::ZERO,
+                );
                 list.add_partition(&input.partition.topic, input.partition.number);
             }
         }
@@ -239,6 +258,7 @@ impl Inputs {
             at_end,
             next,
             has_leader,
+            stuck,
             ..
         } in self.lanes.values_mut()
         {
@@ -253,9 +273,40 @@ impl Inputs {
                 // What lies behind the last record may be a transaction's marker, which is nobody's to read.
                 let behind = if *at_end { 0 } else { behind };
                 metrics::lag(&partition.topic, partition.number, behind);
+                *stuck = stand_still(partition, *stuck, told.end, told.last);
             }
         }
     }
+}
+
+/// Tells how long the first open transaction of a partition has been the same, from where it begins and where the log ends.
+fn stand_still(
+    partition: &Partition,
+    before: Option<Stuck>,
+    offset: i64,
+    end: i64,
+) -> Option<Stuck> {
+    let first = Stuck {
+        offset,
+        since: Instant::now(),
+        told: false,
+    };
+    let same = before.filter(|before| before.offset == offset);
+    let mut stuck = (end > offset).then(|| same.unwrap_or(first));
+    let time = stuck.map_or(Duration::ZERO, |stuck| stuck.since.elapsed());
+    metrics::stuck(&partition.topic, partition.number, time);
+    if let Some(stuck) = &mut stuck
+        && time > STUCK
+        && !stuck.told
+    {
+        stuck.told = true;
+        tracing::warn!(
+            %partition,
+            offset,
+            "a transaction of another program stays open in an input: nothing behind its offset can be read"
+        );
+    }
+    stuck
 }
 
 /// Tells that a partition lost its leader or has one again.
