@@ -22,6 +22,7 @@ use std::{
 };
 
 use rdkafka::ClientConfig;
+use serde_json::Value;
 
 use crate::{
     engine::{Engine, Setup},
@@ -68,7 +69,7 @@ pub fn crash(plan: &Plan) -> Option<Report> {
     let traffic = Traffic::new(Volume {
         seed: plan.seed,
         num_alerts: plan.num_alerts,
-        num_attacks: 12,
+        num_attacks: plan.num_alerts / 1_000,
         num_broken: plan.num_alerts / 400,
         num_repeated: plan.num_alerts / 400,
     });
@@ -96,7 +97,18 @@ fn setup(group: &'static str, epoch_records: u32) -> Setup {
     }
 }
 
-/// Puts the records into the inputs, in turn over the partitions, so that in each their times rise.
+/// Returns the partition of a record, and with it its tenant: the steps of an attack stay together, and so do repeats.
+fn tenant(value: &[u8]) -> i32 {
+    let alert: Value = serde_json::from_slice(value).unwrap_or_default();
+    let attack = alert["id"].as_str().and_then(|id| {
+        let (attack, _) = id.strip_prefix("attack-")?.split_once('-')?;
+        attack.parse::<i32>().ok()
+    });
+    let sum = || value.iter().map(|byte| i32::from(*byte)).sum();
+    attack.unwrap_or_else(sum) % SHARDS
+}
+
+/// Puts the records into the inputs. In each partition their times rise.
 struct Producer {
     enough: Arc<AtomicBool>,
     thread: Option<JoinHandle<bool>>,
@@ -105,8 +117,8 @@ struct Producer {
 impl Producer {
     /// Produces everything now, or, live, little by little in a thread.
     fn start(cluster: &Cluster, mut records: Vec<Outgoing>, live: bool) -> Self {
-        for (record, partition) in records.iter_mut().zip((0..SHARDS).cycle()) {
-            record.partition = partition;
+        for record in &mut records {
+            record.partition = tenant(&record.value);
         }
         let enough = Arc::new(AtomicBool::new(false));
         if !live {

@@ -106,6 +106,7 @@ impl Inputs {
                 })?;
             let worker = thread::current();
             queue.set_nonempty_callback(move || worker.unpark());
+            metrics::stuck(&partition.topic, partition.number, Duration::ZERO);
             let reader = Reader {
                 partition: partition.clone(),
                 queue,
