@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Command, ExitStatus},
     time::Duration,
 };
@@ -125,6 +126,11 @@ impl<'a> Engine<'a> {
         };
         assert_eq!(engine.create_topics().code(), Some(0));
         engine
+    }
+
+    /// Returns where it may keep snapshots.
+    pub fn snapshots(&self) -> PathBuf {
+        self.folder.path().join("snapshots")
     }
 
     /// Returns the topic of the incidents.

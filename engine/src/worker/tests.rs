@@ -367,7 +367,8 @@ fn what_is_read_while_a_shard_is_restored_is_not_applied_after_it() {
     let mut worker = begun(&memory, config(2, 5_000));
     let polled = worker.poll().unwrap();
     worker.take_in(polled.records);
-    assert!(!worker.apply().is_empty());
+    let turn = worker.held.turn();
+    assert!(!worker.apply(&turn).is_empty());
     // As where another shard of the epoch was lost before it was committed.
     worker.abandon().unwrap();
     let mut log = Log::default();

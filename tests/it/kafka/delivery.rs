@@ -8,7 +8,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use tests::{
-    engine::{self, Engine},
+    engine::{self, CHECKS, Engine},
     eventually,
     kafka::Isolation,
 };
@@ -164,4 +164,6 @@ fn a_committed_offset_that_is_gone_ends_the_engine() {
         "{:?}",
         process.lines()
     );
+    let (code, answer, said) = engine.tell(CHECKS[0]);
+    assert_eq!(code, Some(0), "{answer}{said}");
 }

@@ -130,6 +130,29 @@ fn a_state_that_was_cut_is_refused_until_it_is_made_anew() {
     assert_eq!(code, Some(0), "{answer}{said}");
 }
 
+/// Brokers forget the offsets of a group that is away for long. The state has them, too.
+#[test]
+fn offsets_that_the_group_has_forgotten_are_not_missed() {
+    let Some(cluster) = engine::brokers(1) else {
+        return;
+    };
+    let engine = Engine::new(&cluster, "fusor");
+    run_through(&cluster, &engine, 1_000);
+    cluster.tool(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        &["--delete", "--group", "fusor"],
+    );
+    assert_eq!(engine.consumed(), 0);
+    let more = traffic(500).records;
+    let num_more = i64::try_from(more.len()).unwrap();
+    cluster.produce(more);
+    let process = engine.run();
+    engine.wait_until_done(&process);
+    assert_eq!(engine.metric("fusor_records_consumed_total"), num_more);
+    engine.stop(process);
+    assert_all_is_well(&cluster, &engine);
+}
+
 /// Nothing behind an open transaction of somebody else is read, and everything is once it ends.
 #[test]
 fn a_foreign_transaction_in_an_input_is_waited_for() {
@@ -270,6 +293,14 @@ fn an_end_of_a_transaction_that_comes_late_tears_nothing() {
     let engine = Engine::with_epochs(&cluster, "fusor", 250);
     let traffic = traffic(20_000);
     cluster.produce(traffic.records.iter().cloned());
+    let features = cluster.tool("org.apache.kafka.tools.FeatureCommand", &["describe"]);
+    let newest = |line: &str| {
+        line.contains("transaction.version") && line.contains("FinalizedVersionLevel: 2")
+    };
+    assert!(
+        features.lines().any(newest),
+        "brokers that order transactions better than the client can: {features}"
+    );
     let process = engine.run_with("after_send_offsets=5*off->1*pause");
     process.wait_for_line("failpoint: pause", LIMIT);
     let before = engine.consumed();

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::witness::{Seen, What};
 
 /// What happened.
@@ -35,6 +37,8 @@ pub struct Report {
     pub num_revisions: usize,
     /// From each death to the first epoch of whoever had the shard next.
     takeovers: Vec<Takeover>,
+    /// What the engines' logs say went wrong and was survived.
+    troubles: BTreeMap<String, u32>,
     /// What must not be.
     pub problems: Vec<String>,
     /// What the checks say, and how many incidents were compared.
@@ -86,8 +90,20 @@ impl Death {
 
 /// Returns the shard that a line of the log names.
 fn shard_of(line: &str) -> Option<i32> {
-    let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+    let entry: Value = serde_json::from_str(line).ok()?;
     i32::try_from(entry["fields"]["shard"].as_i64()?).ok()
+}
+
+/// Returns what a line of the log says went wrong, without what differs each time.
+fn trouble(line: &str) -> Option<String> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let fields = &entry["fields"];
+    let of = |name: &str| fields[name].as_str();
+    let why = of("problem").or_else(|| of("error"))?;
+    let of_the_client = entry["target"] == "engine::bus::kafka::context";
+    let told = format!("{}: {why}", fields["message"].as_str()?);
+    let told = told.replace(|letter: char| letter.is_ascii_digit(), "");
+    (!of_the_client).then_some(told)
 }
 
 impl Report {
@@ -95,6 +111,13 @@ impl Report {
         self.deaths.push(death);
         if self.deaths.len().is_multiple_of(10) {
             eprintln!("{} kills", self.deaths.len());
+        }
+    }
+
+    /// Takes note of what an engine's log says went wrong.
+    pub(super) fn told(&mut self, log: &[String]) {
+        for trouble in log.iter().filter_map(|line| trouble(line)) {
+            *self.troubles.entry(trouble).or_default() += 1;
         }
     }
 
@@ -210,6 +233,9 @@ impl fmt::Display for Report {
             takeovers(true),
             takeovers(false)
         )?;
+        for (trouble, count) in &self.troubles {
+            writeln!(f, "{count:>6} survived: {trouble}")?;
+        }
         for line in &self.checked {
             writeln!(f, "checked: {line}")?;
         }

@@ -93,7 +93,7 @@ impl<'a> Storm<'a> {
         let at = |point: &Point| self.report.killed_at(point.as_str()) >= plan.num_at_each_point;
         self.report.num_kills() >= plan.num_kills
             && self.report.num_broker_kills() >= plan.num_broker_kills
-            && Point::ALL.iter().all(at)
+            && POINTS.iter().all(at)
     }
 
     /// Fills an empty place, buries what has died, kills what is due.
@@ -120,7 +120,7 @@ impl<'a> Storm<'a> {
                 Slot::Empty(_) => None,
             })
             .collect();
-        let lacking: Vec<Point> = Point::ALL
+        let lacking: Vec<Point> = POINTS
             .into_iter()
             .filter(|point| {
                 let died = self.report.killed_at(point.as_str());
@@ -137,7 +137,7 @@ impl<'a> Storm<'a> {
             (true, _) if !awaited.contains(&Fate::Stopped) => Fate::Stopped,
             (_, Some(point)) if turn < 7 => Fate::At(point),
             _ if turn < 9 => Fate::Killed,
-            _ => Fate::At(Point::ALL[self.random.below(Point::ALL.len())]),
+            _ => Fate::At(POINTS[self.random.below(POINTS.len())]),
         }
     }
 
@@ -149,12 +149,14 @@ impl<'a> Storm<'a> {
                 // What is met in every epoch is not always met in the first.
                 let spared = match point {
                     Point::InRestore | Point::InRevoke => 0,
+                    Point::SnapshotBeforeRename => self.random.below(4),
                     Point::AfterApply
                     | Point::BeforeBegin
                     | Point::AfterProduce
                     | Point::AfterSendOffsets
                     | Point::MidCommit
-                    | Point::AfterCommitBeforeClear => self.random.below(20),
+                    | Point::AfterCommitBeforeClear
+                    | Point::IngestBetween => self.random.below(20),
                 };
                 let off = if spared > 0 {
                     format!("{spared}*off->")
@@ -168,8 +170,10 @@ impl<'a> Storm<'a> {
             Fate::At(_) => FATE_MAX,
             Fate::Killed | Fate::Stopped => self.millis(2_000, 10_000),
         };
+        let engine = &self.engines[slot];
+        let snapshots = format!("snapshots.directory={}", engine.snapshots().display());
         Running {
-            process: self.engines[slot].run_set(&failpoints, &[SESSION]),
+            process: engine.run_set(&failpoints, &[SESSION, &snapshots, SNAPSHOTS]),
             fate,
             until: Instant::now() + patience,
         }
@@ -186,6 +190,7 @@ impl<'a> Storm<'a> {
             return;
         };
         let lines = running.process.lines();
+        self.report.told(&lines);
         let has = |text: &str| lines.iter().any(|line| line.contains(text));
         match running.fate {
             Fate::At(point) if has("failpoint: exit") => {
@@ -213,8 +218,12 @@ impl<'a> Storm<'a> {
                 running.process.signal(Signal::Term);
                 self.report.num_stops += 1;
                 let code = running.process.wait(STOP_MAX).code();
-                // With a broker away the last epoch may not come through, and the engine says so.
-                if code != Some(0) && self.dead_broker.is_none() {
+                let lines = running.process.lines();
+                self.report.told(&lines);
+                // With a broker away the last epoch may not come through, and the engine says so; before it has started, the
+                // signal ends it at once.
+                let started = lines.iter().any(|line| line.contains("shard assigned"));
+                if code != Some(0) && started && !self.is_broker_felt() {
                     let told = format!("a stop ended with {code:?}");
                     self.report.problems.push(told);
                 }
@@ -226,8 +235,9 @@ impl<'a> Storm<'a> {
                 } else {
                     "waiting for its point"
                 };
-                let death = Death::new(place, &running.process.lines());
-                self.report.died(death);
+                let lines = running.process.lines();
+                self.report.told(&lines);
+                self.report.died(Death::new(place, &lines));
             }
         }
     }
@@ -308,11 +318,25 @@ impl<'a> Storm<'a> {
     }
 }
 
+/// Where an engine can die: all but the one of the program that takes alerts in.
+const POINTS: [Point; 9] = [
+    Point::AfterApply,
+    Point::BeforeBegin,
+    Point::AfterProduce,
+    Point::AfterSendOffsets,
+    Point::MidCommit,
+    Point::AfterCommitBeforeClear,
+    Point::InRevoke,
+    Point::InRestore,
+    Point::SnapshotBeforeRename,
+];
 /// How long an engine may wait for its failpoint: without a shard it meets none.
 const FATE_MAX: Duration = Duration::from_secs(40);
 const STOP_MAX: Duration = Duration::from_secs(60);
 /// The shortest session the brokers allow: the shards of the dead are free sooner.
 const SESSION: &str = "kafka.properties.session.timeout.ms=6000";
+/// Often enough that most takeovers begin with a snapshot.
+const SNAPSHOTS: &str = "snapshots.interval=1s";
 /// What is left after the storm comes in few transactions.
 const LARGE: &str = "limits.epoch_records=5000";
 const STORM_MAX: Duration = Duration::from_secs(7_200);
