@@ -190,7 +190,8 @@ impl<T> Merge<T> {
     /// Returns whether nothing is buffered, and every lane was read to its end.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
-        self.heads.is_empty() && self.awaited == 0
+        let is_done = |buffer: &Buffer<T>| buffer.at_end && buffer.items.is_empty();
+        self.lanes.iter().all(is_done)
     }
 
     /// Returns whether nothing is buffered.

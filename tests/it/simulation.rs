@@ -75,10 +75,12 @@ fn everything_that_can_go_wrong_does() {
     let mut left = BTreeSet::from([
         "aborted epochs",
         "bindings",
+        "commands",
         "dead letters",
         "duplicates",
         "late alerts",
         "quarantine",
+        "snapshots",
         "time that passed",
         "tombstones",
     ]);
@@ -96,7 +98,7 @@ fn everything_that_can_go_wrong_does() {
         );
     }
     assert_eq!(left, BTreeSet::new());
-    assert_eq!(happened.len(), 9, "{happened:?}");
+    assert_eq!(happened.len(), 11, "{happened:?}");
 }
 
 #[test]
@@ -132,6 +134,11 @@ fn an_epoch_that_is_not_undone_is_noticed() {
 #[test]
 fn late_alerts_that_are_dropped_are_noticed() {
     check_noticed(Mutant::DropLate, Class::Lost);
+}
+
+#[test]
+fn a_snapshot_older_than_the_tombstones_is_noticed() {
+    check_noticed(Mutant::OldSnapshot, Class::Refused);
 }
 
 /// Runs a mutant until it breaks the promise that its mistake is about.

@@ -10,18 +10,24 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use engine::bus::NewRecord;
 use engine::bus::memory::{Crash, Fault, MemberId, Memory, Plan, Point};
 use engine::failpoint::{self, Step as Leave};
+use engine::snapshot::Snapshots;
 use engine::worker::{NoObserver, Step, Worker, WorkerError};
 
 mod acts;
 mod check;
 mod client;
+mod desk;
+mod disk;
 mod random;
+mod record;
 mod violation;
 mod world;
 
 use client::Client;
+use disk::Disk;
 pub use random::Random;
 pub use violation::{Class, Mutant, Violation};
 pub use world::World;
@@ -60,6 +66,9 @@ struct Slot {
     member: Option<MemberId>,
     /// Requests between two tries since it last got on.
     stuck: usize,
+    disk: Disk,
+    /// Of the process that runs here, or did last.
+    snapshots: Option<Arc<Snapshots>>,
 }
 
 /// What may still go wrong.
@@ -73,6 +82,8 @@ struct Chance {
     depth: usize,
     /// Records that have come.
     arrived: usize,
+    /// Commands that were sent, each once.
+    commands: Vec<NewRecord>,
 }
 
 /// Rounds of each part of a run at most.
@@ -226,7 +237,7 @@ impl Simulation {
             return worker;
         }
         self.note(&format!("{slot} starts"));
-        let config = {
+        let mut config = {
             let mut random = self.random.lock().unwrap();
             self.world.config(self.arrival, &mut random)
         };
@@ -236,11 +247,16 @@ impl Simulation {
         });
         let mistake = match self.mutant {
             Some(Mutant::Client(mistake)) => Some(mistake),
-            Some(Mutant::SkipUndo | Mutant::DropLate) | None => None,
+            Some(Mutant::SkipUndo | Mutant::DropLate | Mutant::OldSnapshot) | None => None,
         };
         let bus = self.world.join(&self.memory);
         let bus = bus.with_plan(plan).with_mistake(mistake);
-        self.slots.lock().unwrap()[slot].member = Some(bus.member());
+        {
+            let slot = &mut self.slots.lock().unwrap()[slot];
+            slot.member = Some(bus.member());
+            slot.snapshots = Some(Arc::new(slot.disk.snapshots(self.mutant)));
+            config.snapshots.clone_from(&slot.snapshots);
+        }
         let client = Client::new(bus, &self.memory, self.world.poison.clone());
         let client = client.dropping_late(self.mutant == Some(Mutant::DropLate));
         let none = (Arc::default(), Arc::default(), Arc::default());
@@ -281,6 +297,7 @@ impl Simulation {
     /// Checks what the run left behind, then what another member makes of it.
     fn finish(self: &Arc<Self>) -> Outcome {
         let live = self.digests();
+        let has_looked = self.has_looked_at_snapshots();
         self.slots.lock().unwrap().clear();
         let restored = check::restored(&self.world, &self.memory, self.arrival);
         let mut violations = std::mem::take(&mut *self.violations.lock().unwrap());
@@ -294,12 +311,13 @@ impl Simulation {
                     Arrival::Live => check::replayed,
                 };
                 violations.extend(compare(&self.world, &self.memory, &restored));
-                witnessed = check::witnessed(&self.memory, &restored);
+                witnessed = record::witnessed(&self.memory, &restored);
+                witnessed.extend(has_looked.then_some("snapshots"));
             }
             Err(violation) => violations.push(violation),
         }
         let mut trace = std::mem::take(&mut *self.trace.lock().unwrap());
-        trace.push_str(&check::dump(&self.world, &self.memory));
+        trace.push_str(&record::dump(&self.world, &self.memory));
         Outcome {
             trace,
             violations,

@@ -13,7 +13,7 @@ const LONG_MS: i64 = 11_000;
 /// Members that may be in the middle of a step at once.
 const DEPTH_MAX: usize = 3;
 /// Rounds in which everybody reads on before a rest.
-const REST_ROUNDS: usize = 40;
+const REST_ROUNDS: usize = 30;
 
 impl Simulation {
     /// Decides what befalls a member at a point.
@@ -68,12 +68,16 @@ impl Simulation {
     pub(super) fn happen(self: &Arc<Self>) {
         let (what, amount) = {
             let mut random = self.random.lock().unwrap();
-            (random.below(8), random.below(1_000))
+            (random.below(10), random.below(1_000))
         };
         if self.chance.lock().unwrap().faults == 0 {
             return;
         }
         self.note(&format!("happens: {what}"));
+        if what > 7 {
+            self.save(amount);
+            return;
+        }
         let amount = i64::try_from(amount).unwrap();
         match what {
             0 => self.memory.rebalance(),
@@ -119,22 +123,39 @@ impl Simulation {
         }
     }
 
-    /// Nothing happens for so long that compaction takes tombstones; whoever follows a shard has read them.
+    /// Snapshots are taken, some records come, and then nothing happens for so long that compaction takes tombstones; whoever
+    /// follows a shard has read them. Then the processes may be ended and others started.
     fn rest(self: &Arc<Self>) {
         let is_alone = self.chance.lock().unwrap().depth == 0;
         if self.arrival == Arrival::Live || !is_alone {
             return;
         }
-        self.compact(0);
-        for _ in 0..REST_ROUNDS {
-            let slots = self.slots.lock().unwrap().len();
+        let slots = self.slots.lock().unwrap().len();
+        let (rounds, restarts) = {
+            let mut random = self.random.lock().unwrap();
+            (random.below(REST_ROUNDS / 2), random.below(2) == 0)
+        };
+        (0..slots).for_each(|slot| self.save(slot));
+        for round in 0..REST_ROUNDS {
             (0..slots).for_each(|slot| self.step(slot));
-            if self.have_all_read() {
+            if round >= rounds && self.have_all_read() {
+                self.compact(0);
                 self.memory.advance(TOMBSTONE_MS);
                 self.compact(0);
-                self.note("rested");
+                self.note(&format!("rested, restarts: {restarts}"));
+                if restarts {
+                    self.stop_all();
+                }
                 return;
             }
+        }
+    }
+
+    /// Ends every process as an operator does; others follow them.
+    fn stop_all(&self) {
+        let mut slots = self.slots.lock().unwrap();
+        for slot in slots.iter_mut() {
+            (slot.worker, slot.member) = (None, None);
         }
     }
 
@@ -173,6 +194,10 @@ impl Simulation {
                 ..record.clone()
             };
             self.memory.produce(record).unwrap();
+            let acts = self.random.lock().unwrap().below(3) == 0;
+            if acts {
+                self.act();
+            }
             self.chance.lock().unwrap().arrived += 1;
             if next + 1 == self.world.records.len() {
                 self.world.close(&self.memory);

@@ -1,25 +1,24 @@
 //! What is promised of every run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use engine::audit::{self, Records, Topics};
 use engine::bus::memory::{Memory, Standing};
 use engine::bus::{BusError, Committed, Partition, Record};
 use engine::shard::{QUARANTINED, Shard};
-use engine::state::{Block, Counts, Fate, Key, decode};
+use engine::state::{Block, Counts, Key, decode};
 use engine::worker::{NoObserver, Worker};
 use serde_json::Value;
 
 use super::client::Client;
 use super::violation::{Class, Violation};
-use super::world::{Arrival, DEAD, INCIDENTS, Place, STATE};
-use super::{Random, World};
+use super::world::{Arrival, COMMANDS, DEAD, INCIDENTS, Place, STATE};
+use super::{Random, World, desk};
 
 /// What another member finds in the state.
 pub(super) struct Restored {
     digests: BTreeMap<(i32, String), u128>,
-    counts: BTreeMap<i32, Counts>,
+    pub(super) counts: BTreeMap<i32, Counts>,
     torn: Vec<Violation>,
 }
 
@@ -111,7 +110,16 @@ fn letters(world: &World, memory: &Memory) -> Vec<Violation> {
             partition: header("fusor.dlq.partition").parse().unwrap(),
             offset: header("fusor.dlq.offset").parse().unwrap(),
         };
-        if world.value(&place) != letter.value.as_deref() {
+        let is_source = |record: &Record| record.offset == place.offset;
+        let source = match &*place.topic {
+            COMMANDS => memory
+                .read(COMMANDS, place.partition)
+                .into_iter()
+                .find(|record| is_source(record))
+                .and_then(|record| record.value.clone()),
+            _ => world.value(&place).map(<[u8]>::to_vec),
+        };
+        if source != letter.value {
             let text = format!("the letter of {place:?} has other bytes");
             found.push(Violation::new(Class::Lost, text));
         }
@@ -128,7 +136,7 @@ fn letters(world: &World, memory: &Memory) -> Vec<Violation> {
 }
 
 /// Returns the committed blocks of a shard that are still there, by offset.
-fn blocks(memory: &Memory, shard: i32) -> impl Iterator<Item = Block> {
+pub(super) fn blocks(memory: &Memory, shard: i32) -> impl Iterator<Item = Block> {
     let records = memory.read(STATE, shard).into_iter();
     records.filter_map(|record| {
         let key = Key::read(record.key.as_deref()?).ok()?;
@@ -239,14 +247,16 @@ pub(super) fn undisturbed(world: &World, memory: &Memory, restored: &Restored) -
         let text = format!("{:?}, undisturbed {:?}", restored.counts, oracle.counts);
         found.push(Violation::new(Class::Differs, text));
     }
-    found.extend(complete(world, restored));
+    found.extend(complete(world, memory, restored));
     found
 }
 
 /// Everything that was read is counted once.
-fn complete(world: &World, restored: &Restored) -> Option<Violation> {
+fn complete(world: &World, memory: &Memory, restored: &Restored) -> Option<Violation> {
     let counted: u64 = restored.counts.values().map(|counts| counts.records).sum();
-    let expected = u64::try_from(world.records.len()).unwrap();
+    let inputs = world.inputs().into_iter();
+    let ends = inputs.filter_map(|(topic, partition)| memory.ends(topic, partition));
+    let expected = u64::try_from(ends.map(|(end, _)| end).sum::<i64>()).unwrap();
     let class = match counted.cmp(&expected) {
         std::cmp::Ordering::Less => Class::Lost,
         std::cmp::Ordering::Equal => return None,
@@ -259,7 +269,8 @@ fn complete(world: &World, restored: &Restored) -> Option<Violation> {
 /// Compares a run with what the records make when they are applied again in the order in which it took them, where they
 /// came while it ran.
 pub(super) fn replayed(world: &World, memory: &Memory, restored: &Restored) -> Vec<Violation> {
-    let mut found: Vec<Violation> = complete(world, restored).into_iter().collect();
+    let mut found: Vec<Violation> = complete(world, memory, restored).into_iter().collect();
+    found.extend(desk::answers(world, memory));
     let config = world.config(Arrival::Live, &mut Random::new(1));
     for shard in 0..world.shards() {
         match audit::replay_from(&Kept(memory), &config, shard) {
@@ -308,74 +319,4 @@ impl Topics for Kept<'_> {
         let there_is = |number: &i32| self.0.ends(topic, *number).is_some();
         Ok((0..).take_while(there_is).last().map_or(0, |last| last + 1))
     }
-}
-
-/// Returns what a run had in it.
-pub(super) fn witnessed(memory: &Memory, restored: &Restored) -> BTreeSet<&'static str> {
-    let any = |count: fn(&Counts) -> u64| restored.counts.values().any(|c| count(c) > 0);
-    let state = |is_it: fn(&Record, Standing) -> bool| {
-        let records = (0..3).flat_map(|shard| memory.read_uncommitted(STATE, shard));
-        { records }.any(|(record, standing)| is_it(&record, standing))
-    };
-    let facts = [
-        ("late alerts", any(|counts| counts.late)),
-        ("duplicates", any(|counts| counts.duplicates)),
-        ("bindings", any(|counts| counts.bindings)),
-        ("dead letters", any(|counts| counts.dead_letters)),
-        (
-            "aborted epochs",
-            state(|_, standing| standing == Standing::Aborted),
-        ),
-        (
-            "tombstones",
-            state(|record, _| record.value.is_none() && record.key.as_deref() != Some(b"foreign")),
-        ),
-        (
-            "time that passed",
-            (0..3).any(|shard| {
-                let entries = blocks(memory, shard).flat_map(|block| block.entries);
-                { entries }.any(|entry| entry.fate == Fate::Time)
-            }),
-        ),
-        (
-            "quarantine",
-            state(|record, _| {
-                record
-                    .key
-                    .as_deref()
-                    .unwrap_or_default()
-                    .starts_with(b"quarantine/")
-            }),
-        ),
-    ];
-    let facts = facts.into_iter().filter(|(_, is_so)| *is_so);
-    facts.map(|(name, _)| name).collect()
-}
-
-/// Writes down everything that lies in the topics, committed or not.
-pub(super) fn dump(world: &World, memory: &Memory) -> String {
-    let mut text = String::new();
-    let states = (0..world.shards()).map(|shard| (STATE, shard));
-    let outputs = [(INCIDENTS, 0), (INCIDENTS, 1), (DEAD, 0)];
-    let outputs = states.chain(outputs);
-    for (topic, partition) in world.inputs().into_iter().chain(outputs) {
-        let committed = memory.offset(topic, partition);
-        writeln!(text, "{topic}/{partition} {committed:?}").unwrap();
-        if world.inputs().contains(&(topic, partition)) {
-            continue;
-        }
-        for (record, standing) in memory.read_uncommitted(topic, partition) {
-            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
-            let (offset, time) = (record.offset, record.timestamp);
-            let value = record.value.as_deref().map(sum);
-            writeln!(text, "{offset} {time:?} {standing:?} {key} {value:?}").unwrap();
-        }
-    }
-    text
-}
-
-/// FNV-1a, enough to see a difference.
-fn sum(bytes: &[u8]) -> u64 {
-    let mix = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix)
 }

@@ -53,4 +53,6 @@ pub enum Mutant {
     SkipUndo,
     /// Alerts behind the watermark are dropped, as stream processors do.
     DropLate,
+    /// A snapshot is believed however old it is.
+    OldSnapshot,
 }

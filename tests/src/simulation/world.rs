@@ -26,6 +26,7 @@ pub(super) const STATE: &str = "state";
 pub(super) const INCIDENTS: &str = "incidents";
 pub(super) const DEAD: &str = "dead";
 pub(super) const OUTCOMES: &str = "outcomes";
+pub(super) const COMMANDS: &str = "commands";
 pub(super) const BINDINGS: &str = "leases";
 /// How long compaction leaves a tombstone where the inputs are filled beforehand.
 pub(super) const TOMBSTONE_MS: i64 = 600_000;
@@ -109,6 +110,10 @@ impl World {
         self.shards.into()
     }
 
+    pub(super) fn partitions(&self) -> i32 {
+        self.partitions.into()
+    }
+
     pub(super) fn num_shards(&self) -> usize {
         self.shards.into()
     }
@@ -130,6 +135,7 @@ impl World {
         memory.create_topic(STATE, self.shards, Keep::LastOfKey);
         memory.create_topic(INCIDENTS, 2, Keep::All);
         memory.create_topic(DEAD, 1, Keep::All);
+        memory.create_topic(OUTCOMES, 1, Keep::All);
         if arrival == Arrival::Before {
             for record in &self.records {
                 memory.produce(record.clone()).unwrap();
@@ -195,7 +201,7 @@ impl World {
         let mut settings = Settings::default();
         if !is_live {
             // So short that alerts are forgotten on the way, and their blocks with them.
-            settings.limits.warm_idle_ms = DAY_MS;
+            settings.limits.warm_idle_ms = 6 * HOUR_MS;
         }
         WorkerConfig {
             decoder: Decoder {
@@ -234,7 +240,10 @@ impl World {
 }
 
 fn topics() -> impl Iterator<Item = &'static str> {
-    TOPICS.into_iter().map(|(topic, _)| topic).chain([BINDINGS])
+    TOPICS
+        .into_iter()
+        .map(|(topic, _)| topic)
+        .chain([BINDINGS, COMMANDS])
 }
 
 fn sources() -> Sources {
@@ -246,7 +255,8 @@ fn sources() -> Sources {
         (topic.to_owned(), source)
     });
     let bindings = (BINDINGS.to_owned(), Source::Bindings);
-    Sources::new(alerts.into_iter().chain([bindings]))
+    let commands = (COMMANDS.to_owned(), Source::Commands);
+    Sources::new(alerts.into_iter().chain([bindings, commands]))
 }
 
 /// Makes up the records: alerts keyed by tenant, some of them long after their time, and who held the addresses in them.
