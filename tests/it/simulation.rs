@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use engine::bus::memory::Mistake;
-use tests::simulation::{Class, Mutant, Outcome, Simulation, World};
+use tests::simulation::{Blow, Class, Mutant, Outcome, Simulation, World};
 
 /// Worlds that the seeds share.
 const WORLDS: u64 = 12;
@@ -68,6 +68,47 @@ fn how(seed: u64) -> String {
         "this seed alone, with its trace: FUSOR_SEED={seed} cargo test -p tests --test it -- --nocapture \
          simulation::whatever_goes_wrong_nothing_is_lost_doubled_or_torn"
     )
+}
+
+#[test]
+fn a_restart_at_any_request_changes_nothing() {
+    check_blows(Blow::Crash, 1);
+}
+
+#[test]
+fn a_rebalance_at_any_request_changes_nothing() {
+    check_blows(Blow::Rebalance, 4);
+}
+
+#[test]
+fn an_abort_at_any_request_changes_nothing() {
+    check_blows(Blow::Refuse, 4);
+}
+
+#[test]
+fn an_answer_that_is_lost_changes_nothing() {
+    check_blows(Blow::LoseAnswer, 4);
+}
+
+#[test]
+fn a_member_that_stands_still_at_any_request_changes_nothing() {
+    check_blows(Blow::Stand, 4);
+}
+
+/// Lets a world with one shard and one with two be struck at every request, or at every so many.
+fn check_blows(blow: Blow, every: usize) {
+    for world in &ALL[..2] {
+        let mut struck = 0;
+        for request in (0..).step_by(every) {
+            let Some(outcome) = Simulation::with_blow(world, blow, request) else {
+                break;
+            };
+            let violations = outcome.violations;
+            assert!(violations.is_empty(), "request {request}: {violations:#?}");
+            struck += 1;
+        }
+        assert!(struck > 50, "{blow:?} strikes {struck} times");
+    }
 }
 
 #[test]

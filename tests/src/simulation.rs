@@ -17,6 +17,7 @@ use engine::snapshot::Snapshots;
 use engine::worker::{NoObserver, Step, Worker, WorkerError};
 
 mod acts;
+mod blow;
 mod check;
 mod client;
 mod desk;
@@ -26,6 +27,7 @@ mod record;
 mod violation;
 mod world;
 
+pub use blow::Blow;
 use client::Client;
 use disk::Disk;
 pub use random::Random;
@@ -82,6 +84,8 @@ struct Chance {
     depth: usize,
     /// Records that have come.
     arrived: usize,
+    /// What goes wrong at the request of this number, where that is all that does.
+    blow: Option<(usize, Blow)>,
     /// Commands that were sent, each once.
     commands: Vec<NewRecord>,
 }
@@ -362,7 +366,10 @@ impl Plan for Member {
                 return Some(Fault::Crash);
             }
         }
-        simulation.befall(self.slot, member, point)
+        match simulation.struck(point) {
+            Some(blow) => simulation.strike(blow, self.slot, member, point),
+            None => simulation.befall(self.slot, member, point),
+        }
     }
 
     fn cut(&self, records_max: usize) -> usize {

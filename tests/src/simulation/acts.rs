@@ -46,11 +46,7 @@ impl Simulation {
                 None
             }
             10 | 11 => {
-                // It stands still for so long that others take over, and then goes on.
-                self.memory.suspend(member);
-                self.memory.advance(LONG_MS);
-                self.step_others(slot, 12);
-                self.memory.resume(member);
+                self.stand_still(slot, member);
                 None
             }
             12 => {
@@ -62,6 +58,14 @@ impl Simulation {
                 None
             }
         }
+    }
+
+    /// A member stands still for so long that others take over, and then goes on.
+    pub(super) fn stand_still(self: &Arc<Self>, slot: usize, member: MemberId) {
+        self.memory.suspend(member);
+        self.memory.advance(LONG_MS);
+        self.step_others(slot, 12);
+        self.memory.resume(member);
     }
 
     /// Something happens to the broker.

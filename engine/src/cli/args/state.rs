@@ -13,7 +13,7 @@ pub enum StateVerb {
     /// Restore each shard as a standby would; 1 where something does not fit
     #[command(after_help = examples(&["fusor state verify -c fusor.yaml", "fusor state verify -c fusor.yaml --shard 0 -o json"]))]
     Verify(StateArgs),
-    /// Apply the inputs again in the recorded order; 1 where the state differs
+    /// Apply the inputs again in the recorded order; 1 where something differs
     #[command(after_help = examples(&["fusor state replay -c fusor.yaml", "fusor state replay -c fusor.yaml --shard 0"]))]
     Replay(StateArgs),
     /// Forget the state and begin again with the inputs that are kept
