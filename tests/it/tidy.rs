@@ -441,7 +441,7 @@ const DIRECTION: [(&str, &[&str]); 5] = [
     ("correlators", &["schemas"]),
     ("engine", &["schemas", "correlators"]),
     ("tests", &["schemas", "correlators", "engine"]),
-    ("benches", &["schemas", "correlators", "engine"]),
+    ("benches", &["schemas", "correlators", "engine", "tests"]),
 ];
 
 /// The crates without I/O, clock, threads or randomness, with everything they may be built from.
