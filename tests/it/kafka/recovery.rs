@@ -1,13 +1,19 @@
 //! The state in Kafka: what an engine that was killed left behind is what the next one goes on with.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tests::{
     engine::{self, Engine},
     eventually,
     kafka::{Cluster, Isolation},
+    skip,
 };
 
 use super::{assert_broken_are_kept, assert_revisions_rise, last_revisions, traffic};
@@ -128,4 +134,97 @@ fn a_state_topic_made_anew_is_refused_until_the_state_is_rebuilt() {
     let after = last_revisions(&cluster.read(&engine.incidents(), Isolation::Committed));
     assert!(after.keys().eq(before.keys()), "incidents keep their ids");
     assert!(after.values().all(|incident| incident["generation"] == 2));
+}
+
+/// Often enough that there is one before the traffic is over.
+const SNAPSHOT_EVERY_SECOND: &str = "snapshots.interval=1s";
+
+#[test]
+fn a_start_begins_with_the_last_snapshot() {
+    let Some(cluster) = engine::brokers(1) else {
+        return;
+    };
+    let traffic = traffic(20_000);
+    cluster.produce(traffic.records.iter().cloned());
+    let calm = undisturbed(&cluster);
+    let engine = Engine::with_epochs(&cluster, "fusor", 250);
+    let directory = format!("snapshots.directory={}", engine.snapshots().display());
+    let settings = [directory.as_str(), SNAPSHOT_EVERY_SECOND];
+    let snapshot = engine.snapshots().join("shard-0.snapshot");
+
+    let mut process = engine.run_set("snapshot_before_rename=exit", &settings);
+    process.wait(LIMIT);
+    assert!(!snapshot.exists(), "ended before it was in its place");
+
+    let mut process = engine.run_set("", &settings);
+    eventually("a snapshot", LIMIT, || snapshot.exists().then_some(()));
+    process.kill();
+
+    let process = engine.run_set("", &settings);
+    engine.wait_until_done(&process);
+    assert_eq!(engine.metric("fusor_snapshots_loaded_total"), 1);
+    assert_eq!(engine.metric("fusor_snapshot_failures_total"), 0);
+    engine.stop(process);
+    let incidents = cluster.read(&engine.incidents(), Isolation::Committed);
+    assert_revisions_rise(&incidents);
+    assert_eq!(last_revisions(&incidents), calm);
+    assert_broken_are_kept(&cluster, &engine, &traffic);
+    assert_proven(&engine);
+}
+
+#[test]
+fn a_full_disk_costs_the_snapshots_and_nothing_else() {
+    let Some(cluster) = engine::brokers(1) else {
+        return;
+    };
+    let engine = Engine::with_epochs(&cluster, "fusor", 250);
+    let Some(disk) = Disk::mount(&engine.snapshots(), "64k") else {
+        return;
+    };
+    let traffic = traffic(20_000);
+    cluster.produce(traffic.records.iter().cloned());
+    let directory = format!("snapshots.directory={}", engine.snapshots().display());
+    let process = engine.run_set("", &[&directory, SNAPSHOT_EVERY_SECOND]);
+    engine.wait_until_done(&process);
+    eventually("a snapshot that does not fit", LIMIT, || {
+        (engine.metric("fusor_snapshot_failures_total") > 0).then_some(())
+    });
+    assert_eq!(engine.status("/readyz"), 200);
+    process.wait_for_line("no snapshot", LIMIT);
+    engine.stop(process);
+    let left = fs::read_dir(engine.snapshots()).unwrap().flatten();
+    let names: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(
+        names.iter().all(|name| name == "shard-0.snapshot"),
+        "what did not fit is gone: {names:?}"
+    );
+    drop(disk);
+    assert_broken_are_kept(&cluster, &engine, &traffic);
+    assert_proven(&engine);
+}
+
+/// A file system of a size of its own, unmounted when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Mounts one in memory. `None`, the calling test being skipped, where the system does not let it.
+    fn mount(folder: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder)
+            .output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            skip("no small file system can be mounted");
+            return None;
+        }
+        Some(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
 }
