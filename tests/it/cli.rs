@@ -227,7 +227,7 @@ fn a_wrong_configuration_ends_with_3() {
         &[],
         expect![[r#"
             --- exit 3
-            error: unknown field `corelation`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+            error: unknown field `corelation`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `snapshots`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
              --> bad.yaml:1:1
               |
             1 | corelation:
@@ -248,7 +248,7 @@ fn a_wrong_configuration_ends_with_3() {
         &[],
         expect![[r#"
             --- exit 3
-            error: unknown field `corelation`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+            error: unknown field `corelation`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `snapshots`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
              --> bad.yaml:1:1
               |
             1 | corelation:
@@ -276,7 +276,7 @@ fn a_wrong_configuration_ends_with_3() {
         &[("FUSOR__GRUOP", "a")],
         expect![[r#"
             --- exit 3
-            error: unknown field `gruop`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+            error: unknown field `gruop`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `snapshots`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
              --> environment variable FUSOR__GRUOP
               = help: did you mean `group`?
         "#]],
@@ -347,7 +347,7 @@ fn values_are_shown_with_their_layer() {
         .collect();
     expect![[r#"
         {"key":"limits.entities","value":32,"layer":"FUSOR__LIMITS__ENTITIES"}
-        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:71"}
+        {"key":"limits.record","value":"256KiB","layer":"fusor.yaml:77"}
         {"key":"limits.value","value":"2KiB","layer":"--set limits.value"}"#]]
     .assert_eq(&shown.join("\n"));
 }
@@ -425,7 +425,7 @@ fn text_that_steers_a_terminal_is_told_visibly() {
         ],
         expect![[r#"
             --- exit 3
-            error: unknown field `gro\u{1b}[31mup\u{202e}`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
+            error: unknown field `gro\u{1b}[31mup\u{202e}`, expected one of `version`, `kafka`, `group`, `inputs`, `bindings`, `commands`, `outputs`, `snapshots`, `entities`, `correlation`, `ops`, `http`, `limits`, `topics`
              --> flag --set gro\u{1b}[31mup\u{202e}
         "#]],
     );
