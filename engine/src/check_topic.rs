@@ -22,6 +22,7 @@ mod ledger;
 mod letters;
 mod live;
 mod metas;
+mod outcomes;
 mod reader;
 mod redirects;
 mod schema;
@@ -37,6 +38,7 @@ use finding::Findings;
 use incidents::Incidents;
 use ledger::Ledger;
 use letters::Letters;
+use outcomes::Outcomes;
 use schema::Shape;
 use state::States;
 use versions::Versions;
@@ -81,6 +83,8 @@ pub struct Checked {
     pub inputs: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// Outcomes of commands.
+    pub outcomes: u64,
 }
 
 /// Checks the topics of one group.
@@ -92,6 +96,7 @@ pub struct Checker {
     states: States,
     ledger: Ledger,
     letters: Letters,
+    outcomes: Outcomes,
 }
 
 /// A shard and its epoch, as a header on what the epoch published.
@@ -108,6 +113,7 @@ impl Checker {
             states: States::new(commits),
             ledger: Ledger::default(),
             letters: Letters::default(),
+            outcomes: Outcomes::default(),
         }
     }
 
@@ -148,6 +154,16 @@ impl Checker {
         self.letters.cut = true;
     }
 
+    /// Takes the next committed outcome of a command.
+    pub fn outcome(&mut self, record: &Record) {
+        self.outcomes.record(record, &mut self.findings);
+    }
+
+    /// Notes that the oldest outcomes may have been deleted.
+    pub fn outcomes_are_cut(&mut self) {
+        self.outcomes.cut = true;
+    }
+
     /// Notes which records of an input there are, before they come; compaction may have taken some out of their midst.
     pub fn input_range(&mut self, input: &Partition, start: i64, end: i64, compacted: bool) {
         self.ledger.range(input, start, end, compacted);
@@ -157,6 +173,7 @@ impl Checker {
     pub fn input(&mut self, record: &Record, content: &Content) {
         self.ledger.record(record, content, &mut self.findings);
         self.letters.compare(record, &mut self.findings);
+        self.outcomes.compare(record, content, &mut self.findings);
     }
 
     /// Ends the check. `commits` are the group's offsets, asked for after everything was read.
@@ -169,10 +186,13 @@ impl Checker {
             epochs: self.states.epochs(),
             inputs: self.ledger.records,
             dead_letters: self.letters.records,
+            outcomes: self.outcomes.records,
             ..Checked::default()
         };
         self.states.finish(commits, findings);
         self.letters.finish(&self.states, &self.ledger, findings);
+        self.outcomes
+            .finish(&self.states, &self.ledger, &self.incidents, findings);
         self.incidents.finish(&self.states, findings, &mut checked);
         if self.versions.forgotten() > 0 {
             unchecked.push(format!(

@@ -11,6 +11,7 @@ pub mod failpoint;
 pub mod source;
 pub mod decode;
 pub mod order;
+pub mod outcome;
 pub mod worker;
 pub mod ingest;
 pub mod shard;

@@ -57,7 +57,7 @@ pub(super) fn what(part: &Part, entry: &Entry) -> What {
         })),
         Fate::Binding(_) => What::Binding,
         Fate::DeadLetter(reason) => What::DeadLetter(reason.as_str().into()),
-        Fate::Command { .. } => What::Command,
+        Fate::Command { applied, .. } => What::Command(*applied),
         Fate::Time => What::Binding,
     }
 }

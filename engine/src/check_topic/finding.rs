@@ -46,6 +46,10 @@ pub enum Rule {
     LetterBytes,
     /// T-18: each refused record has one dead letter, and no other record has any.
     Letters,
+    /// T-19: each command has one outcome, in their order, that answers what it asks, and no other record has any.
+    Outcomes,
+    /// T-20: an applied command names a revision that its incident had then, and incidents that exist.
+    Applied,
 }
 
 impl Rule {
@@ -69,6 +73,8 @@ impl Rule {
         Self::Counts,
         Self::LetterBytes,
         Self::Letters,
+        Self::Outcomes,
+        Self::Applied,
     ];
 
     /// Returns the number it is cited by.
@@ -93,6 +99,8 @@ impl Rule {
             Self::Counts => "T-16",
             Self::LetterBytes => "T-17",
             Self::Letters => "T-18",
+            Self::Outcomes => "T-19",
+            Self::Applied => "T-20",
         }
     }
 
@@ -140,6 +148,12 @@ impl Rule {
             Self::Counts => "the dispositions add up to the counters",
             Self::LetterBytes => "a dead letter has the bytes of its record",
             Self::Letters => "each refused record has one dead letter, and no other record has any",
+            Self::Outcomes => {
+                "each command has one outcome, in their order, that answers what it asks, and no other record has any"
+            }
+            Self::Applied => {
+                "an applied command names a revision that its incident had then, and incidents that exist"
+            }
         }
     }
 }

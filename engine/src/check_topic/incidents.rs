@@ -107,6 +107,11 @@ impl Incidents {
         self.heads.insert(incident.id, head);
     }
 
+    /// Returns an incident at its newest revision.
+    pub(super) fn head(&self, id: &str) -> Option<&Head> {
+        self.heads.get(id)
+    }
+
     /// Returns which epoch wrote a record, and notes where it breaks the order.
     fn at(
         &mut self,
@@ -267,7 +272,7 @@ fn compare(head: &Head, incident: &Incident, place: &Place, findings: &mut Findi
 }
 
 /// Returns shard and epoch as the record's header names them.
-fn epoch(record: &Record) -> Option<(i32, u64)> {
+pub(super) fn epoch(record: &Record) -> Option<(i32, u64)> {
     let mut named = record.headers.iter().filter(|h| h.name == EPOCH_HEADER);
     let header = named.next_back()?;
     let text = std::str::from_utf8(header.value.as_deref()?).ok()?;

@@ -49,7 +49,8 @@ pub(super) enum What {
     Alerts(u32, u64),
     Binding,
     DeadLetter(Box<str>),
-    Command,
+    /// It was answered, and applied or not.
+    Command(bool),
 }
 
 impl What {
@@ -67,7 +68,7 @@ impl What {
             Self::Alerts(count, _) => format!("{count} alerts"),
             Self::Binding => "a lease".to_owned(),
             Self::DeadLetter(reason) => format!("a dead letter ({reason})"),
-            Self::Command => "a command".to_owned(),
+            Self::Command(_) => "a command".to_owned(),
         }
     }
 }
@@ -251,8 +252,8 @@ fn unfit(what: &What, content: &Content) -> Option<String> {
             (fits, What::Binding)
         }
         Content::Command(_) => {
-            let fits = matches!(what, What::Command | What::DeadLetter(_));
-            (fits, What::Command)
+            let fits = matches!(what, What::Command(_) | What::DeadLetter(_));
+            (fits, What::Command(true))
         }
         Content::Broken(broken) => {
             let says = What::DeadLetter(broken.reason.into());

@@ -122,7 +122,7 @@ impl Letters {
                             "of {of} for {}, which was refused for {code}",
                             letter.code
                         )),
-                        Some(What::Alerts(..) | What::Binding | What::Command) => {
+                        Some(What::Alerts(..) | What::Binding | What::Command(_)) => {
                             Some(format!("of {of}, which was not refused"))
                         }
                         None if lane.covered_from.is_some_and(|from| *offset >= from) => {

@@ -105,6 +105,13 @@ impl<'a> Run<'a> {
         if read.iter().any(|stretch| stretch.start > 0) {
             self.checker.dead_letters_are_cut();
         }
+        if self.config.commands.is_some() {
+            let outcomes = outputs.outcomes.as_str();
+            let read = self.committed(outcomes, &[], &mut Checker::outcome)?;
+            if read.iter().any(|stretch| stretch.start > 0) {
+                self.checker.outcomes_are_cut();
+            }
+        }
         self.committed(outputs.state.as_str(), &state, &mut Checker::state)?;
         Ok(())
     }

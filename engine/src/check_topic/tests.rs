@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use schemas::command::{Outcome, Verdict};
 use schemas::incident::IncidentStatus;
 
 use super::*;
@@ -29,6 +30,9 @@ fn check(log: &Log) -> Report {
     log.letters
         .iter()
         .for_each(|record| checker.dead_letter(record));
+    log.outcomes
+        .iter()
+        .for_each(|record| checker.outcome(record));
     inputs(log, &mut checker);
     checker.finish(&log.commits)
 }
@@ -36,7 +40,7 @@ fn check(log: &Log) -> Report {
 fn inputs(log: &Log, checker: &mut Checker) {
     let decoder = decoder();
     let partitions: BTreeSet<Partition> = log.inputs.iter().map(|r| r.partition.clone()).collect();
-    for topic in ["alerts", "leases"] {
+    for topic in world::TOPICS {
         for number in 0..world::SHARDS {
             let partition = Partition {
                 topic: topic.into(),
@@ -254,7 +258,7 @@ const MUTATIONS: &[Mutation] = &[
         *committed = false;
         Some(())
     })
-    .also(&[Rule::Membership]),
+    .also(&[Rule::Membership, Rule::Applied]),
     mutation(
         "an incident changes its tenant",
         Rule::Tenants,
@@ -338,7 +342,8 @@ const MUTATIONS: &[Mutation] = &[
             committed: true,
         });
         Some(())
-    }),
+    })
+    .also(&[Rule::Applied]),
     mutation("a row is damaged", Rule::State, |log, random| {
         let index = some_state(log, random, |key| matches!(key, Key::Row { .. }))?;
         log.state[index].value = Some(b"row".to_vec());
@@ -374,6 +379,7 @@ const MUTATIONS: &[Mutation] = &[
         Rule::Group,
         Rule::Conservation,
         Rule::Letters,
+        Rule::Outcomes,
         Rule::Tenants,
     ]),
     mutation("an epoch is missing", Rule::Gapless, |log, random| {
@@ -540,6 +546,153 @@ const MUTATIONS: &[Mutation] = &[
             Some(())
         },
     ),
+    mutation("a command has no outcome", Rule::Outcomes, |log, random| {
+        let index = random.below(log.outcomes.len());
+        log.outcomes.remove(index);
+        Some(())
+    }),
+    mutation(
+        "a command has two outcomes",
+        Rule::Outcomes,
+        |log, random| {
+            let mut record = random.pick(&log.outcomes)?;
+            (record.partition, record.offset) =
+                log.place("fusor.outcomes", record.partition.number, 0);
+            log.outcomes.push(record);
+            Some(())
+        },
+    ),
+    mutation("outcomes change places", Rule::Outcomes, |log, random| {
+        let number = log.outcomes[random.below(log.outcomes.len())]
+            .partition
+            .number;
+        let mut same =
+            (0..log.outcomes.len()).filter(|i| log.outcomes[*i].partition.number == number);
+        let (a, b) = (same.next()?, same.next()?);
+        log.outcomes.swap(a, b);
+        Some(())
+    }),
+    mutation(
+        "an outcome is of an alert",
+        Rule::Outcomes,
+        |log, random| {
+            let alerts = log
+                .inputs
+                .iter()
+                .filter(|record| *record.partition.topic == *"alerts");
+            let alert = random.pick(&alerts.cloned().collect::<Vec<_>>())?;
+            let mut record = random.pick(&log.outcomes)?;
+            (record.partition, record.offset) = log.place("fusor.outcomes", 7, 0);
+            for (name, value) in [
+                ("fusor.source.topic", "alerts".to_owned()),
+                ("fusor.source.partition", alert.partition.number.to_string()),
+                ("fusor.source.offset", alert.offset.to_string()),
+            ] {
+                let header = record
+                    .headers
+                    .iter_mut()
+                    .find(|header| header.name == name)?;
+                header.value = Some(value.into_bytes());
+            }
+            log.outcomes.push(record);
+            Some(())
+        },
+    ),
+    mutation(
+        "an outcome names no command",
+        Rule::Outcomes,
+        |log, random| {
+            let index = random.below(log.outcomes.len());
+            log.outcomes[index]
+                .headers
+                .retain(|header| header.name != "fusor.source.offset");
+            Some(())
+        },
+    ),
+    mutation("an outcome is no JSON", Rule::Outcomes, |log, random| {
+        let index = random.below(log.outcomes.len());
+        log.outcomes[index].value = Some(b"{".to_vec());
+        Some(())
+    }),
+    mutation(
+        "an outcome answers another command",
+        Rule::Outcomes,
+        |log, random| {
+            change_outcome(log, random, |outcome| {
+                outcome.command.push('x');
+                Some(())
+            })
+        },
+    ),
+    mutation(
+        "an applied command is told to be refused",
+        Rule::Outcomes,
+        |log, random| {
+            change_outcome(log, random, |outcome| {
+                matches!(outcome.verdict, Verdict::Applied { .. }).then_some(())?;
+                outcome.verdict = correlators::no_such_incident();
+                Some(())
+            })
+        },
+    ),
+    mutation(
+        "a command is applied at a revision to come",
+        Rule::Applied,
+        |log, random| change_applied(log, random, |revision, _| *revision += 1_000),
+    ),
+    mutation(
+        "a command makes an incident that is not there",
+        Rule::Applied,
+        |log, random| {
+            change_applied(log, random, |_, incidents| {
+                incidents.push("i-none".to_owned())
+            })
+        },
+    ),
+    mutation(
+        "a command is applied at a revision long gone",
+        Rule::Applied,
+        |log, random| {
+            let newest = log.newest();
+            let (at, outcome, revision) =
+                log.outcomes.iter().enumerate().find_map(|(at, record)| {
+                    let outcome: Outcome = serde_json::from_slice(record.value.as_ref()?).ok()?;
+                    let Verdict::Applied { revision, .. } = outcome.verdict else {
+                        return None;
+                    };
+                    let (_, head) = newest.get(&outcome.incident)?;
+                    (head.revision == revision).then_some((at, outcome, revision))
+                })?;
+            let _seeded = random.below(2);
+            // The incident had that revision before the command came: the outcome is of a later epoch.
+            let record = &mut log.outcomes[at];
+            let header = record
+                .headers
+                .iter_mut()
+                .find(|header| header.name == EPOCH_HEADER)?;
+            let shard = record.partition.number;
+            header.value = None;
+            let epoch = log.last_epoch(shard);
+            let written = log
+                .newest()
+                .get(&outcome.incident)
+                .map(|(index, _)| epoch_of(&log.incidents[*index].record).1)?;
+            (written < epoch).then_some(())?;
+            let record = &mut log.outcomes[at];
+            let header = record
+                .headers
+                .iter_mut()
+                .find(|header| header.name == EPOCH_HEADER)?;
+            header.value = Some(format!("{shard}:{epoch}").into_bytes());
+            let verdict = Verdict::Applied {
+                revision: revision - 1,
+                incidents: Vec::new(),
+            };
+            record.value =
+                Some(schemas::encode::outcome_json(&Outcome { verdict, ..outcome }).ok()?);
+            Some(())
+        },
+    ),
 ];
 
 impl Mutation {
@@ -563,6 +716,41 @@ fn some_incident(
     let newest = log.newest().into_iter();
     let found: Vec<Found> = newest.filter(|(_, (_, found))| wanted(found)).collect();
     random.pick(&found)
+}
+
+fn change_outcome(
+    log: &mut Log,
+    random: &mut Random,
+    change: impl Fn(&mut Outcome) -> Option<()>,
+) -> Option<()> {
+    let count = log.outcomes.len();
+    let start = random.below(count);
+    for index in (start..count).chain(0..start) {
+        let value = &mut log.outcomes[index].value;
+        let mut outcome: Outcome = serde_json::from_slice(value.as_ref()?).ok()?;
+        if change(&mut outcome).is_some() {
+            *value = Some(schemas::encode::outcome_json(&outcome).ok()?);
+            return Some(());
+        }
+    }
+    None
+}
+
+fn change_applied(
+    log: &mut Log,
+    random: &mut Random,
+    change: impl Fn(&mut i64, &mut Vec<String>),
+) -> Option<()> {
+    change_outcome(log, random, |outcome| match &mut outcome.verdict {
+        Verdict::Applied {
+            revision,
+            incidents,
+        } => {
+            change(revision, incidents);
+            Some(())
+        }
+        Verdict::Refused { .. } => None,
+    })
 }
 
 fn some_state(log: &Log, random: &mut Random, wanted: fn(&Key) -> bool) -> Option<usize> {
@@ -732,6 +920,7 @@ fn a_running_engine_is_no_finding() {
             }
         }
         log.letters.iter().for_each(|r| checker.dead_letter(r));
+        log.outcomes.iter().for_each(|r| checker.outcome(r));
         log.state[before..].iter().for_each(|r| checker.state(r));
         inputs(&log, &mut checker);
         assert_none(&checker.finish(&log.commits));
@@ -788,6 +977,7 @@ fn no_bytes_end_the_check() {
         let mut all: Vec<&mut Record> = incidents
             .chain(&mut log.state)
             .chain(&mut log.letters)
+            .chain(&mut log.outcomes)
             .chain(&mut log.inputs)
             .collect();
         let index = random.below(all.len());
@@ -871,6 +1061,11 @@ fn a_rebuild_is_no_finding() {
         for mut letter in letters {
             letter.offset += 1_000;
             log.letters.push(letter);
+        }
+        let outcomes = log.outcomes.clone();
+        for mut outcome in outcomes {
+            outcome.offset += 1_000;
+            log.outcomes.push(outcome);
         }
         assert_none(&check(&log));
     }

@@ -46,13 +46,14 @@ fn tell(checkup: &Checkup, output: &mut Output) -> Result<(), Failure> {
     }
     let checked = report.checked;
     output.line(format_args!(
-        "{} revisions of {} incidents with {} alerts, {} epochs, {} input records, {} dead letters",
+        "{} revisions of {} incidents with {} alerts, {} epochs, {} input records, {} dead letters, {} outcomes",
         checked.revisions,
         checked.incidents,
         checked.alerts,
         checked.epochs,
         checked.inputs,
-        checked.dead_letters
+        checked.dead_letters,
+        checked.outcomes
     ))?;
     match report.counts.values().sum::<u64>() {
         0 => output.line("no findings"),

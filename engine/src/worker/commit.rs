@@ -1,48 +1,52 @@
 //! From what was applied to a transaction, and from a transaction to an answer.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::command::Outcome;
-use schemas::encode::outcome_json;
 
 use super::{Worker, WorkerError};
-use crate::bus::{Bus, CommitError, Epoch, Header, NewRecord, Written};
+use crate::bus::{Bus, CommitError, Epoch, Header, Written};
 use crate::dead_letter::dead_letter;
 use crate::decode::Content;
 use crate::failpoint::{self, Point};
 use crate::metrics;
+use crate::outcome::outcome;
 use crate::shard::{Applied, Shard};
 
 /// Shortest and longest wait between two tries of an epoch.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// Header of an incident that tells the shard and the number of the epoch that wrote it.
+/// Header of an incident, and of an outcome, that tells the shard and the number of the epoch that wrote it.
 pub const EPOCH: &str = "fusor.epoch";
 
 impl<B: Bus> Worker<B> {
-    /// Puts together what the epoch writes: the incidents that changed, the dead letters, the state, the offsets.
+    /// Puts together what the epoch writes: the incidents that changed, the outcomes, the dead letters, the state, the offsets.
     pub(super) fn epoch(&self, applied: &[Applied]) -> Result<Epoch, WorkerError> {
         let mut epoch = Epoch::default();
         for applied in applied {
+            let written = (!applied.state.is_empty())
+                .then(|| Header::text(EPOCH, format!("{}:{}", applied.shard, applied.epoch)));
             for incident in applied.incidents() {
                 let record = self.config.publisher.record(incident);
                 let mut record = record.map_err(|source| WorkerError::Encode {
                     id: incident.id.clone(),
                     source,
                 })?;
-                if !applied.state.is_empty() {
-                    let written = format!("{}:{}", applied.shard, applied.epoch);
-                    record.headers.push(Header::text(EPOCH, written));
-                }
+                record.headers.extend(written.clone());
                 epoch.records.push(record);
             }
             for fate in &applied.fates {
                 if let (Content::Command(command), Some(verdict)) =
                     (&fate.decoded.content, &fate.verdict)
                 {
-                    let outcome = Outcome::of(command, verdict.clone());
-                    epoch.records.push(self.outcome(&outcome)?);
+                    let answer = Outcome::of(command, verdict.clone());
+                    let record = outcome(&self.config.outcomes, &fate.decoded.record, &answer);
+                    let mut record = record.map_err(|source| WorkerError::Encode {
+                        id: answer.incident,
+                        source,
+                    })?;
+                    record.headers.extend(written.clone());
+                    epoch.records.push(record);
                 }
                 if let Content::Broken(broken) = &fate.decoded.content {
                     let topic = &self.config.dead_letters;
@@ -96,21 +100,6 @@ impl<B: Bus> Worker<B> {
             }
             wait = (wait * 2).min(longest);
         }
-    }
-
-    fn outcome(&self, outcome: &Outcome) -> Result<NewRecord, WorkerError> {
-        let value = outcome_json(outcome).map_err(|source| WorkerError::Encode {
-            id: outcome.incident.clone(),
-            source,
-        })?;
-        Ok(NewRecord {
-            topic: Arc::clone(&self.config.outcomes),
-            partition: None,
-            timestamp: None,
-            key: Some(outcome.incident.clone().into_bytes()),
-            value: Some(value),
-            headers: Vec::new(),
-        })
     }
 
     fn committed(&mut self, written: &Written) {

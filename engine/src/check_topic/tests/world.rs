@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemas::command::{Command, Outcome, Verdict};
 use schemas::decode::{Format, Limits};
 use schemas::incident::Incident;
 use schemas::time::Timestamp;
@@ -12,11 +13,13 @@ use crate::bus::{Committed, Header, NewRecord, Partition, Record};
 use crate::check_topic::{Commits, EPOCH_HEADER};
 use crate::dead_letter::dead_letter;
 use crate::decode::{Content, Decoder};
+use crate::outcome::outcome;
 use crate::publish::{INCIDENT_BYTES_MAX, Publisher};
 use crate::source::{Source, Sources};
 use crate::state::{self, Block, Digest, Entry, Fate, Key, Meta, Placed, Position};
 
 pub(super) const SHARDS: i32 = 2;
+pub(super) const TOPICS: [&str; 3] = ["alerts", "leases", "commands"];
 const INCIDENT_PARTITIONS: u64 = 3;
 const TENANTS: [&[&str]; 2] = [&["acme", "contoso"], &["globex"]];
 
@@ -56,6 +59,7 @@ pub(super) struct Log {
     pub(super) state: Vec<Record>,
     pub(super) inputs: Vec<Record>,
     pub(super) letters: Vec<Record>,
+    pub(super) outcomes: Vec<Record>,
     pub(super) commits: Commits,
     pub(super) ends: BTreeMap<Partition, i64>,
 }
@@ -175,6 +179,7 @@ pub(super) fn decoder() -> Decoder {
         sources: Sources::new([
             ("alerts".to_owned(), alerts),
             ("leases".to_owned(), Source::Bindings),
+            ("commands".to_owned(), Source::Commands),
         ]),
         limits: Limits::default(),
         clamp: None,
@@ -263,6 +268,8 @@ pub(super) struct World {
     log: Log,
     next_id: u64,
     now: i64,
+    /// Commands of the epoch at hand, and whether they are applied.
+    asked: Vec<(Record, Command, bool)>,
 }
 
 impl World {
@@ -279,7 +286,7 @@ impl World {
                 meta: Meta {
                     generation: 1,
                     writer: 3,
-                    inputs: vec![position("alerts"), position("leases")],
+                    inputs: TOPICS.map(position).to_vec(),
                     ..Meta::default()
                 },
                 cases: Vec::new(),
@@ -293,6 +300,7 @@ impl World {
             log: Log::default(),
             next_id: 0,
             now: 1_767_571_200_000,
+            asked: Vec::new(),
         };
         for shard in 0..SHARDS {
             let start = state::encode(0, &state::Start::default());
@@ -321,7 +329,7 @@ impl World {
                 .iter()
                 .map(|tenant| (*tenant).to_owned())
                 .collect(),
-            partitions: ["alerts", "leases"]
+            partitions: TOPICS
                 .map(|topic| (topic.to_owned(), shard.number))
                 .to_vec(),
             entries: Vec::new(),
@@ -343,6 +351,7 @@ impl World {
             self.rearrange(shard);
         }
         self.publish(shard);
+        self.answer(shard);
         self.write(shard, block);
     }
 
@@ -381,7 +390,17 @@ impl World {
         let end = Timestamp(self.now + 3_600_000).to_string();
         let known = shard.alerts.iter().rfind(|(of, ..)| of == tenant);
         let alert = |id: &str| json!({"id": id, "tenant": tenant, "time": time, "title": "t"});
-        let (topic, value) = match self.random.below(12) {
+        let published =
+            |case: &&Case| case.tenant == tenant && case.revision > 0 && case.merged_into.is_none();
+        let case = shard.cases.iter().rfind(published);
+        let incident = case.map_or("00000000-0000-0000-0000-00000000ffff", |case| &case.id);
+        let (topic, value) = match self.random.below(13) {
+            12 => {
+                let action = json!({"type": "assign", "owner": "bob"});
+                let command = json!({"id": format!("c{}", self.next_id), "tenant": tenant, "incident": incident,
+                    "expected_revision": null, "actor": "ann", "roles": [], "time": time, "action": action});
+                ("commands", command.to_string())
+            }
             0 => ("alerts", "{".to_owned()),
             1 => {
                 let lease = json!({"tenant": tenant, "ip": "10.0.0.1", "host": "ws1", "from": time, "to": end});
@@ -420,7 +439,18 @@ impl World {
                 self.log.letters.push(letter);
                 Fate::DeadLetter(broken.reason.to_owned())
             }
-            Content::Command(_) => panic!("no command is made up here"),
+            Content::Command(command) => {
+                shard.meta.counts.commands += 1;
+                let mut cases = shard.cases.iter_mut();
+                let case = cases.find(|case| case.id == command.incident);
+                let applied = case.is_some();
+                if let Some(case) = case {
+                    case.changed = true;
+                }
+                self.asked
+                    .push((record.clone(), (**command).clone(), applied));
+                Fate::Command { tenant, applied }
+            }
             Content::Binding(_) => {
                 shard.meta.counts.bindings += 1;
                 Fate::Binding(tenant)
@@ -463,7 +493,7 @@ impl World {
             _ => {
                 let number = self.next_id;
                 shard.cases.push(Case {
-                    id: format!("i-{number}"),
+                    id: format!("00000000-0000-0000-0000-{number:012}"),
                     number,
                     tenant: tenant.to_owned(),
                     revision: 0,
@@ -527,6 +557,26 @@ impl World {
                 let record = self.log.put(record.clone(), *number, gap);
                 self.log.incidents.push(Attempt { record, committed });
             }
+        }
+    }
+
+    /// Answers the commands of the epoch.
+    fn answer(&mut self, shard: &Shard) {
+        for (record, command, applied) in std::mem::take(&mut self.asked) {
+            let case = shard.cases.iter().find(|case| case.id == command.incident);
+            let verdict = match case.filter(|_| applied) {
+                Some(case) => Verdict::Applied {
+                    revision: case.revision,
+                    incidents: Vec::new(),
+                },
+                None => correlators::no_such_incident(),
+            };
+            let answer = Outcome::of(&command, verdict);
+            let mut answer = outcome(&"fusor.outcomes".into(), &record, &answer).unwrap();
+            let epoch = format!("{}:{}", shard.number, shard.meta.epoch);
+            answer.headers.push(Header::text(EPOCH_HEADER, epoch));
+            let answer = self.log.put(answer, shard.number, 1);
+            self.log.outcomes.push(answer);
         }
     }
 
