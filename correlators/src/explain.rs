@@ -4,7 +4,8 @@
 //! what could deceive a reader visible.
 
 use schemas::alert::Severity;
-use schemas::incident::{Incident, IncidentStatus, LinkKind, TermKind};
+use schemas::command::ActionKind;
+use schemas::incident::{AnalystAction, Incident, IncidentStatus, LinkKind, TermKind};
 use schemas::time::Timestamp;
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub struct Explanation {
     pub alerts: Vec<Member>,
     /// What holds it together.
     pub held: Held,
+    /// What analysts did, oldest first.
+    pub actions: Vec<Deed>,
     /// What it would fall into without its weakest entity; none where it stays whole without any one.
     pub without: Option<Without>,
     /// What this explanation cannot say.
@@ -70,6 +73,23 @@ pub struct Head {
     pub episode_count: i64,
     /// The survivor, where it was merged.
     pub merged_into: Option<String>,
+    /// Who works on it.
+    pub owner: Option<String>,
+}
+
+/// What an analyst did.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Deed {
+    /// When.
+    pub time: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: ActionKind,
+    /// What it is about: the new owner, the tags, the other incident.
+    pub detail: String,
+    /// The comment that came with it.
+    pub comment: Option<String>,
 }
 
 /// One stage of the story.
@@ -200,6 +220,11 @@ pub fn explain(incident: &Incident) -> Explanation {
             .collect(),
         alerts: member::members(&teller),
         held: teller.held(&structure),
+        actions: incident
+            .actions
+            .iter()
+            .map(|action| deed(incident, action))
+            .collect(),
         without: graph::weakest_entity(incident).map(|loss| Without {
             entity: teller.named(&loss.entity),
             links: loss.links.len(),
@@ -226,6 +251,19 @@ fn head(incident: &Incident) -> Head {
         alert_count: incident.alert_count,
         episode_count: incident.episode_count,
         merged_into: incident.merged_into.clone(),
+        owner: incident.owner.clone(),
+    }
+}
+
+fn deed(incident: &Incident, action: &AnalystAction) -> Deed {
+    let mut comments = incident.comments.iter();
+    let comment = comments.find(|comment| comment.id == action.command);
+    Deed {
+        time: action.time,
+        actor: action.actor.clone(),
+        action: action.action,
+        detail: action.detail.clone(),
+        comment: comment.map(|comment| comment.text.clone()),
     }
 }
 

@@ -15,6 +15,54 @@ fn an_incident_is_told_whole() {
 }
 
 #[test]
+fn what_analysts_did_is_told_with_their_comments() {
+    let mut incident = incident();
+    incident.owner = Some("bob".to_owned());
+    let time = incident.created_time;
+    let action = |command: &str, action, detail: &str| AnalystAction {
+        command: command.to_owned(),
+        actor: "ann\u{202e}".to_owned(),
+        time,
+        action,
+        detail: detail.to_owned(),
+    };
+    incident.actions = vec![
+        action("c1", ActionKind::Assign, "bob"),
+        action("c2", ActionKind::SetStatus, "in_progress"),
+        action("c3", ActionKind::Comment, ""),
+    ];
+    incident.comments = vec![schemas::incident::Comment {
+        id: "c3".to_owned(),
+        author: "ann".to_owned(),
+        time,
+        text: "isolated ws188\nand told its owner".to_owned(),
+    }];
+    let told = text(&explain(&incident));
+    let lines = told.lines().take(16);
+    let all: Vec<&str> = lines.collect();
+    expect![[r#"
+        INCIDENT 0b8f4f5e-6d0c-5c1e-9b1a-2f6f0d3a7c11
+          Initial Access to Impact on ws188 and ws202
+          severity critical · risk 83.5 of 100 · status new · owner bob
+          2026-01-05 07:58:00 to 2026-01-06 14:05:00 UTC (30 h 7 min) · 9 alerts in 7 episodes
+          tenant contoso · revision 1.17
+
+        WHAT ANALYSTS DID
+          2026-01-05 11:40:00  ann\u{202e} assign bob
+          2026-01-05 11:40:00  ann\u{202e} set status in_progress
+          2026-01-05 11:40:00  ann\u{202e} comment
+              isolated ws188
+              and told its owner
+
+        STORY
+           1. Initial Access           2026-01-05 07:58:00                    #1
+              T1566.002 · alice@contoso.example"#]]
+    .assert_eq(&all.join("\n"));
+    incident.alerts.clear();
+    assert!(text(&explain(&incident)).contains("assign bob"));
+}
+
+#[test]
 fn an_alert_is_told_by_its_vendors_id() {
     expect![[r#"
         INCIDENT 0b8f4f5e-6d0c-5c1e-9b1a-2f6f0d3a7c11

@@ -4,7 +4,7 @@ use super::member::Found;
 use super::page::{Page, bits, column, day_time, signed};
 use super::words::{counted, few, hashes, hold, label, sentence, shown, span};
 use super::{
-    AlertExplanation, Chapter, Explanation, Head, Held, Hold, Member, Origin, Tie, Without,
+    AlertExplanation, Chapter, Deed, Explanation, Head, Held, Hold, Member, Origin, Tie, Without,
 };
 
 pub use super::page::WIDTH;
@@ -15,6 +15,7 @@ pub fn text(explanation: &Explanation) -> String {
     let mut page = Page::default();
     page.head(&explanation.incident);
     page.limits(&explanation.limits);
+    page.actions(&explanation.actions);
     if explanation.alerts.is_empty() {
         page.line(2, "The record holds no alerts.");
         return page.out;
@@ -69,6 +70,9 @@ impl Page {
             format!("risk {:.1} of 100", head.risk),
             format!("status {}", head.status),
         ];
+        if let Some(owner) = &head.owner {
+            facts.push(format!("owner {owner}"));
+        }
         if head.is_suspected_breach {
             facts.push("suspected breach".to_owned());
         }
@@ -103,6 +107,21 @@ impl Page {
                 2,
                 &format!("merged: its alerts and its story are now in {survivor}"),
             );
+        }
+    }
+
+    fn actions(&mut self, actions: &[Deed]) {
+        if actions.is_empty() {
+            return;
+        }
+        self.heading("WHAT ANALYSTS DID");
+        for deed in actions {
+            let (time, action) = (day_time(deed.time), deed.action.word().replace('_', " "));
+            let line = format!("{time}  {} {action} {}", deed.actor, deed.detail);
+            self.line(2, line.trim_end());
+            for line in deed.comment.iter().flat_map(|text| text.lines()) {
+                self.line(6, line);
+            }
         }
     }
 
