@@ -27,7 +27,7 @@ struct Buffer<T> {
     items: VecDeque<Item<T>>,
     bytes: usize,
     at_end: bool,
-    /// Neither waited for nor waiting.
+    /// What comes now neither waits nor is waited for.
     urgent: bool,
     /// Time of the last item that carried one: an item without goes right after it.
     last: Timestamp,
@@ -36,6 +36,8 @@ struct Buffer<T> {
 #[derive(Debug)]
 struct Item<T> {
     time: Timestamp,
+    /// It goes before all that waits.
+    passes: bool,
     bytes: usize,
     content: T,
 }
@@ -70,21 +72,16 @@ impl<T> Merge<T> {
         }
     }
 
-    /// Lets a lane that is still empty go before all others: what is in it is taken at once, and it is never waited for.
+    /// Lets what comes into a lane from now on go before all others, behind what is in it: it is taken at once, and never
+    /// waited for.
     pub fn let_pass(&mut self, lane: usize) {
         if let Some(buffer) = self.lanes.get_mut(lane)
             && !buffer.urgent
         {
             buffer.urgent = true;
-            self.awaited -= usize::from(!buffer.at_end);
+            self.awaited -= usize::from(buffer.items.is_empty() && !buffer.at_end);
             self.urgent.push(lane);
         }
-    }
-
-    /// Returns whether a lane goes before all others.
-    #[must_use]
-    pub fn passes(&self, lane: usize) -> bool {
-        self.lanes.get(lane).is_some_and(|buffer| buffer.urgent)
     }
 
     /// Appends an item to a lane; one without a time of its own goes right after its predecessor.
@@ -101,6 +98,7 @@ impl<T> Merge<T> {
         }
         buffer.items.push_back(Item {
             time,
+            passes: buffer.urgent,
             bytes,
             content,
         });
@@ -148,8 +146,9 @@ impl<T> Merge<T> {
         let item = buffer.items.pop_front()?;
         buffer.bytes -= item.bytes;
         match buffer.items.front() {
+            Some(next) if next.passes => {}
             Some(next) => self.heads.push(Reverse((next.time, lane))),
-            None => self.awaited += usize::from(!buffer.at_end),
+            None => self.awaited += usize::from(!buffer.at_end && !buffer.urgent),
         }
         Some(Taken {
             lane,
@@ -205,7 +204,8 @@ impl<T> Merge<T> {
         let mut urgent = self.urgent.iter().copied();
         urgent.find(|lane| {
             let buffer = self.lanes.get(*lane);
-            buffer.is_some_and(|buffer| !buffer.items.is_empty())
+            let front = buffer.and_then(|buffer| buffer.items.front());
+            front.is_some_and(|item| item.passes)
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::bus::kafka::write_alone;
 use crate::bus::{BusError, NewRecord, Partition};
 use crate::config::Config;
 use crate::readiness::Readiness;
-use crate::state::{Key, Meta, decode, encode};
+use crate::state::{Key, Meta, Position, decode, encode};
 use crate::topics::{self, TopicsError};
 
 /// What forgetting the state of a shard does.
@@ -83,9 +83,11 @@ pub fn rebuild(config: &Config, shard: i32, really: bool) -> Result<Plan, Rebuil
         });
     }
     let (keys, meta) = held(config, shard)?;
+    let group = heard_of(config, shard)?;
     let next = Meta {
         generation: meta.generation.max(1) + 1,
-        epoch: meta.epoch.max(epoch_of_group(config, shard)?) + 1,
+        epoch: meta.epoch.max(group.epoch) + 1,
+        again: group.commands,
         ..Meta::default()
     };
     let plan = Plan {
@@ -144,19 +146,37 @@ fn held(config: &Config, shard: i32) -> Result<(BTreeSet<Vec<u8>>, Meta), BusErr
     Ok((keys, meta))
 }
 
-/// Returns the last epoch that the group committed for the shard's inputs; 0 for none.
-fn epoch_of_group(config: &Config, shard: i32) -> Result<u64, RebuildError> {
+/// What the group heard of the shard that is forgotten.
+#[derive(Default)]
+struct Heard {
+    /// Its last epoch, 0 for none.
+    epoch: u64,
+    /// How far the commands were applied.
+    commands: Vec<Position>,
+}
+
+fn heard_of(config: &Config, shard: i32) -> Result<Heard, RebuildError> {
     let rows = topics::plan(config)?;
     let Ok(shape) = topics::shape(&rows) else {
-        return Ok(0);
+        return Ok(Heard::default());
     };
     let inputs = crate::bus::inputs_of(shard, shape.shards, &shape.inputs)?;
     let found = committed(config, &inputs)?;
-    let epochs = found
-        .into_iter()
-        .flatten()
-        .filter_map(|committed| committed.epoch);
-    Ok(epochs.max().unwrap_or(0))
+    let commands = config.commands.as_ref();
+    let mut heard = Heard::default();
+    for (input, committed) in inputs.iter().zip(found) {
+        let Some(committed) = committed else { continue };
+        heard.epoch = heard.epoch.max(committed.epoch.unwrap_or(0));
+        if commands.is_some_and(|topic| *input.topic == *topic.as_str()) {
+            heard.commands.push(Position {
+                topic: input.topic.to_string(),
+                partition: input.number,
+                next: Some(committed.next),
+                ..Position::default()
+            });
+        }
+    }
+    Ok(heard)
 }
 
 fn records(config: &Config, shard: i32, keys: BTreeSet<Vec<u8>>, meta: &Meta) -> Vec<NewRecord> {

@@ -78,6 +78,24 @@ fn what_goes_first_neither_waits_nor_is_waited_for() {
 }
 
 #[test]
+fn what_was_there_before_a_lane_may_pass_waits_for_its_turn() {
+    let mut merge = Merge::new(2);
+    merge.push(1, Some(Timestamp(7)), 1, "old");
+    merge.let_pass(1);
+    merge.push(1, None, 1, "new");
+    merge.push(0, Some(Timestamp(5)), 1, "a");
+    merge.push(0, Some(Timestamp(9)), 1, "b");
+    let taken: Vec<&str> = std::iter::from_fn(|| merge.pop())
+        .map(|taken| taken.content)
+        .collect();
+    assert_eq!(taken, ["a", "old", "new", "b"]);
+    merge.set_at_end(0, true);
+    assert!(merge.is_empty() && merge.pop().is_none());
+    merge.push(0, Some(Timestamp(9)), 1, "c");
+    assert_eq!(merge.pop().map(|taken| taken.content), Some("c"));
+}
+
+#[test]
 fn a_lane_that_is_behind_holds_the_others_back() {
     let mut merge = Merge::new(2);
     merge.push(0, Some(Timestamp(5)), 1, "a");

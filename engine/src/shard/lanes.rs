@@ -19,6 +19,8 @@ pub(super) struct Lanes {
     positions: Vec<Position>,
     pub(super) merge: Merge<Decoded>,
     pub(super) clock: Clock,
+    /// Of a lane with commands, the offset below which they wait for their turn; none for any other.
+    commands: Vec<Option<i64>>,
 }
 
 impl Lanes {
@@ -61,9 +63,19 @@ impl Lanes {
                 merge.follow(index, Timestamp(last));
             }
         }
-        let commands = |input: &Input| matches!(source(input), Some(Source::Commands));
-        for (index, _) in numbered.clone().filter(|(_, input)| commands(input)) {
-            merge.let_pass(index);
+        let commands = inputs.iter().map(|input| {
+            let partition = &input.partition;
+            let mut again = meta.again.iter().filter(|position| {
+                position.partition == partition.number && *position.topic == *partition.topic
+            });
+            let is_it = matches!(source(input), Some(Source::Commands));
+            is_it.then(|| again.find_map(|position| position.next).unwrap_or(0))
+        });
+        let commands: Vec<Option<i64>> = commands.collect();
+        for (index, (again, position)) in commands.iter().zip(&positions).enumerate() {
+            if again.is_some_and(|again| position.next.unwrap_or(0) >= again) {
+                merge.let_pass(index);
+            }
         }
         Self {
             by_lane: numbered.map(|(index, input)| (input.lane, index)).collect(),
@@ -71,6 +83,7 @@ impl Lanes {
             positions,
             merge,
             clock,
+            commands,
         }
     }
 
@@ -102,15 +115,42 @@ impl Lanes {
         if next.is_some_and(|next| decoded.record.offset < next) {
             return;
         }
-        let (time, bytes) = (decoded.time(), decoded.bytes());
+        let (mut time, bytes) = (decoded.time(), decoded.bytes());
+        if let Some(again) = self.again(index) {
+            if decoded.record.offset < again {
+                time = decoded.record.timestamp.map(Timestamp);
+            } else {
+                self.merge.let_pass(index);
+            }
+        }
         self.merge.push(index, time, bytes, decoded);
+    }
+
+    fn again(&self, lane: usize) -> Option<i64> {
+        *self.commands.get(lane)?
+    }
+
+    /// Returns the inputs with commands that are still to be taken again, and up to where.
+    pub(super) fn to_take_again(&self) -> Vec<Position> {
+        let lanes = self.commands.iter().zip(&self.positions);
+        let lanes = lanes.filter_map(|(again, position)| {
+            let again = again.filter(|again| position.next.unwrap_or(0) < *again)?;
+            Some(Position {
+                topic: position.topic.clone(),
+                partition: position.partition,
+                next: Some(again),
+                ..Position::default()
+            })
+        });
+        lanes.collect()
     }
 
     /// Notes that a record's turn has come, and returns the time it is applied at.
     pub(super) fn take(&mut self, item: &Taken<Decoded>) -> Mark {
+        let is_command = self.again(item.lane).is_some();
         let position = self.positions.get_mut(item.lane);
         let next = Some(item.content.record.offset + 1);
-        if self.merge.passes(item.lane) {
+        if is_command {
             if let Some(position) = position {
                 position.next = next;
             }

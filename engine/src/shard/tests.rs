@@ -6,7 +6,7 @@ use super::*;
 use crate::bus::{Committed, Partition, Record};
 use crate::decode::Decoder;
 use crate::source::Source;
-use crate::state::{self, Suspect};
+use crate::state::{self, Position, Suspect};
 
 mod commands;
 

@@ -40,6 +40,7 @@ impl Shard {
             counts: count(self.meta.counts, &fates),
             config: self.config_hash.clone(),
             generation: self.meta.generation,
+            again: lanes.to_take_again(),
         };
         let mut applied = Applied {
             epoch: meta.epoch,

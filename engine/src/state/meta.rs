@@ -22,6 +22,9 @@ pub struct Meta {
     pub counts: Counts,
     /// Hash of the settings of correlation.
     pub config: String,
+    /// Inputs with commands that the generation before had applied up to `next`: they are not taken before what was appended
+    /// earlier. None once they were taken.
+    pub again: Vec<Position>,
 }
 
 /// How far one input was read.

@@ -19,6 +19,7 @@ fn meta() -> Meta {
             ..Counts::default()
         },
         config: "c0".to_owned(),
+        again: Vec::new(),
     }
 }
 
@@ -36,7 +37,7 @@ fn the_bytes_of_a_value_stay_what_they_are() {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    expect_test::expect!["4601ac0202ac020106616c657274730601220180a0abfef9620180a0abfef962018081e2fdf9620a0907000000000000026330"].assert_eq(&hex);
+    expect_test::expect!["4601ac0202ac020106616c657274730601220180a0abfef9620180a0abfef962018081e2fdf9620a090700000000000002633000"].assert_eq(&hex);
 }
 
 #[test]

@@ -47,6 +47,8 @@ struct Desk {
     log: Vec<Record>,
     read: Vec<Decoded>,
     next: [i64; 3],
+    /// The broker's time of what is put in.
+    appended: Option<i64>,
 }
 
 impl Desk {
@@ -58,6 +60,7 @@ impl Desk {
             log: Vec::new(),
             read: Vec::new(),
             next: [0; 3],
+            appended: None,
         }
     }
 
@@ -72,7 +75,7 @@ impl Desk {
         let decoded = decoder.decode(Arc::new(Record {
             partition: inputs()[at].partition.clone(),
             offset: self.next[at],
-            timestamp: None,
+            timestamp: self.appended,
             key: None,
             value: Some(value.into_bytes()),
             headers: Vec::new(),
@@ -296,6 +299,47 @@ fn a_command_sent_twice_has_one_outcome_even_across_a_restart() {
     assert_eq!(desk.epoch(), first);
     assert_eq!(desk.shard.incidents().next().unwrap().actions.len(), 1);
     assert_eq!(desk.applied_again().digests(), desk.shard.digests());
+}
+
+/// As after a rebuild: what was applied once does not go before the alerts that it was about.
+#[test]
+fn commands_of_a_state_that_was_forgotten_wait_for_their_turn() {
+    let (desk, incident) = with_incident();
+    let mut next = Desk::new();
+    next.shard = Shard::new(0, eager());
+    next.shard.meta.again = vec![Position {
+        topic: TOPICS[2].to_owned(),
+        partition: 0,
+        next: Some(1),
+        ..Position::default()
+    }];
+    next.shard.activate(&inputs(), &topics()).unwrap();
+    next.appended = Some(T0 + 60 * MINUTE);
+    next.command("x", &incident, CLOSE);
+    next.command("x", &incident, COMMENT);
+    next.appended = None;
+    for decoded in desk.read {
+        next.shard.push(ALERTS[0], decoded);
+    }
+    next.at_end([true, true, false]);
+    let applied = next.apply();
+    let offsets: Vec<i64> = applied
+        .fates
+        .iter()
+        .map(|fate| fate.decoded.record.offset)
+        .collect();
+    assert_eq!(offsets, [0, 1, 2, 3, 0, 1]);
+    assert_eq!(
+        verdicts(&applied).iter().map(reason).collect::<Vec<_>>(),
+        [None, None]
+    );
+    next.commit(&applied);
+    assert_eq!(next.shard.meta().again, []);
+    next.alert(1, "x", 90);
+    next.command("x", &incident, COMMENT);
+    let applied = next.apply();
+    let first = &applied.fates[0].decoded.record.partition.topic;
+    assert_eq!(&**first, "commands", "what is new goes first");
 }
 
 /// Whether a tenant is in memory already is an accident: a record behind the command may have brought it there.
