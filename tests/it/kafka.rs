@@ -1,5 +1,6 @@
 //! The program against real brokers.
 
+mod commands;
 mod crash;
 mod delivery;
 mod faults;

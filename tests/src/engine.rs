@@ -83,8 +83,22 @@ impl<'a> Engine<'a> {
         )
     }
 
+    /// As [`Engine::new`], with a topic for what analysts do.
+    pub fn with_commands(cluster: &'a Cluster, group: &'static str) -> Self {
+        let setup = Setup {
+            group,
+            epoch_records: 5_000,
+            shards: 1,
+        };
+        Self::configured(cluster, setup, &format!("commands: {group}.commands\n"))
+    }
+
     /// As [`Engine::new`], with everything said.
     pub fn set_up(cluster: &'a Cluster, setup: Setup) -> Self {
+        Self::configured(cluster, setup, "")
+    }
+
+    fn configured(cluster: &'a Cluster, setup: Setup, more: &str) -> Self {
         let Setup {
             group,
             epoch_records,
@@ -107,9 +121,10 @@ impl<'a> Engine<'a> {
              kafka: {{brokers: ['{brokers}'], properties: {{topic.metadata.refresh.interval.ms: 1000}}}}\n\
              group: {group}\n\
              inputs:\n{inputs}\
-             outputs: {{incidents: {group}.incidents, dead_letters: {group}.dead-letters, state: {group}.state}}\n\
+             outputs: {{incidents: {group}.incidents, dead_letters: {group}.dead-letters, state: {group}.state, outcomes: {group}.outcomes}}\n\
              limits: {{epoch_records: {epoch_records}}}\n\
              topics: {{partitions: {shards}}}\n\
+             {more}\
              ops: {{listen: '127.0.0.1:{ops}'}}\n\
              http: {{listen: '127.0.0.1:{http}'}}\n",
             brokers = cluster.brokers().replace(',', "', '"),
@@ -136,6 +151,16 @@ impl<'a> Engine<'a> {
     /// Returns the topic of the incidents.
     pub fn incidents(&self) -> String {
         format!("{}.incidents", self.group)
+    }
+
+    /// Returns the topic of what analysts do.
+    pub fn commands(&self) -> String {
+        format!("{}.commands", self.group)
+    }
+
+    /// Returns the topic of what became of it.
+    pub fn outcomes(&self) -> String {
+        format!("{}.outcomes", self.group)
     }
 
     /// Returns the topic of the refused records.

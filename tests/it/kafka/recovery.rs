@@ -31,7 +31,7 @@ fn undisturbed(cluster: &Cluster) -> BTreeMap<String, Value> {
 }
 
 /// What every independent look at the topics says.
-fn assert_proven(engine: &Engine<'_>) {
+pub(super) fn assert_proven(engine: &Engine<'_>) {
     for arguments in [
         ["state", "verify"].as_slice(),
         &["state", "replay"],
