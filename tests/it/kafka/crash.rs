@@ -11,7 +11,7 @@ fn twenty_crashes_lose_and_double_nothing() {
         num_at_each_point: 1,
         num_broker_kills: 2,
         num_alerts: 60_000,
-        epoch_records: 50,
+        epoch_records: 20,
         live: false,
     };
     let Some(report) = crash(&plan) else {
@@ -29,7 +29,7 @@ fn crashes_amid_live_producers_lose_and_double_nothing() {
         num_at_each_point: 0,
         num_broker_kills: 1,
         num_alerts: 60_000,
-        epoch_records: 50,
+        epoch_records: 20,
         live: true,
     };
     let Some(report) = crash(&plan) else {

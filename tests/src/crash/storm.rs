@@ -201,11 +201,15 @@ impl<'a> Storm<'a> {
                 self.report.num_not_started += 1;
             }
             Fate::At(_) | Fate::Killed | Fate::Stopped => {
-                let tail = lines.len().saturating_sub(8);
-                let told = format!("an engine ended by itself: {}", lines[tail..].join(" | "));
-                self.report.problems.push(told);
+                self.unexpected("an engine ended by itself", &lines);
             }
         }
+    }
+
+    fn unexpected(&mut self, what: &str, lines: &[String]) {
+        let tail = lines.len().saturating_sub(8);
+        let told = format!("{what}: {}", lines[tail..].join(" | "));
+        self.report.problems.push(told);
     }
 
     /// Ends an engine whose time has come.
@@ -224,8 +228,7 @@ impl<'a> Storm<'a> {
                 // signal ends it at once.
                 let started = lines.iter().any(|line| line.contains("shard assigned"));
                 if code != Some(0) && started && !self.is_broker_felt() {
-                    let told = format!("a stop ended with {code:?}");
-                    self.report.problems.push(told);
+                    self.unexpected(&format!("a stop ended with {code:?}"), &lines);
                 }
             }
             Fate::Killed | Fate::At(_) => {

@@ -16,6 +16,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("heartbeat.interval.ms", "500"),
     // A call that hangs longer is fenced: the group gives the shards to another.
     ("max.poll.interval.ms", "120000"),
+    // A connection whose other end is gone without a word is given up after this; the default is a minute.
+    ("socket.timeout.ms", "15000"),
     // At its default of 1 s a consumer that is as fast as its queue waits most of the time.
     ("fetch.queue.backoff.ms", "5"),
     ("queued.min.messages", "5000"),
