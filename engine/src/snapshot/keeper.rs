@@ -2,8 +2,8 @@
 //! hears of it.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use crate::metrics;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     stop: Option<Sender<()>>,
+    /// When to give up, once it is to stop: a round that is under way then counts, too.
+    deadline: Arc<OnceLock<Instant>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,17 +44,20 @@ impl Keeper {
         interval: Duration,
     ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
+        let deadline = Arc::new(OnceLock::new());
+        let until = Arc::clone(&deadline);
         let work = move || {
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                round(&config, &snapshots, None);
+                round(&config, &snapshots, &until);
             }
-            round(&config, &snapshots, Some(Instant::now() + LAST));
+            round(&config, &snapshots, &until);
         };
         let thread = thread::Builder::new()
             .name("snapshots".to_owned())
             .spawn(work)?;
         Ok(Self {
             stop: Some(stop),
+            deadline,
             thread: Some(thread),
         })
     }
@@ -60,6 +65,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        self.deadline.get_or_init(|| Instant::now() + LAST);
         self.stop = None;
         if let Some(thread) = self.thread.take() {
             // A panic in there costs the snapshots and nothing else, and its hook has told it.
@@ -68,7 +74,7 @@ impl Drop for Keeper {
     }
 }
 
-fn round(config: &Config, snapshots: &Snapshots, deadline: Option<Instant>) {
+fn round(config: &Config, snapshots: &Snapshots, deadline: &OnceLock<Instant>) {
     let shards = snapshots.kept();
     let partitions = shards.iter().max().map_or(0, |highest| highest + 1);
     if partitions == 0 {
@@ -81,7 +87,10 @@ fn round(config: &Config, snapshots: &Snapshots, deadline: Option<Instant>) {
     for shard in shards {
         let now = kafka::now();
         let mut read = |from| {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if deadline
+                .get()
+                .is_some_and(|deadline| Instant::now() >= *deadline)
+            {
                 return Err(BusError::Client {
                     action: "take a last snapshot",
                     problem: format!("not done within {} s", LAST.as_secs()),
