@@ -115,7 +115,7 @@ struct Producer {
 }
 
 impl Producer {
-    /// Produces everything now, or, live, little by little in a thread.
+    /// Produces everything now, or, live, the quiet days before the attacks, and the rest little by little in a thread.
     fn start(cluster: &Cluster, mut records: Vec<Outgoing>, live: bool) -> Self {
         for record in &mut records {
             record.partition = tenant(&record.value);
@@ -128,10 +128,12 @@ impl Producer {
                 thread: None,
             };
         }
+        let attacked = records.split_off(records.len() * 2 / 5);
+        cluster.produce(records);
         let client: ClientConfig = cluster.client();
         let told = Arc::clone(&enough);
         let thread = thread::spawn(move || {
-            for some in records.chunks(LIVE_CHUNK) {
+            for some in attacked.chunks(LIVE_CHUNK) {
                 if told.load(Ordering::Relaxed) {
                     return true;
                 }
@@ -154,4 +156,4 @@ impl Producer {
 }
 
 const LIVE_CHUNK: usize = 100;
-const LIVE_PAUSE: Duration = Duration::from_millis(300);
+const LIVE_PAUSE: Duration = Duration::from_millis(600);

@@ -116,6 +116,10 @@ impl Report {
 
     /// Takes note of what an engine's log says went wrong.
     pub(super) fn told(&mut self, log: &[String]) {
+        let errors = log
+            .iter()
+            .filter(|line| line.contains(r#""level":"ERROR""#));
+        self.problems.extend(errors.cloned());
         for trouble in log.iter().filter_map(|line| trouble(line)) {
             *self.troubles.entry(trouble).or_default() += 1;
         }
