@@ -82,7 +82,7 @@ pub fn verify(config: &Config, shard: i32) -> Result<Audit, AuditError> {
     for record in topics.read(state_of(&worker, shard), 0)? {
         restored.restore(&[record?])?;
     }
-    audit(&topics, &worker, restored)
+    audit(&topics, &worker, &mut restored)
 }
 
 /// Applies the inputs of a shard again in the recorded order, and compares what comes of it with the state and with the
@@ -110,7 +110,7 @@ pub fn replay_from(
 fn audit(
     topics: &dyn Topics,
     worker: &WorkerConfig,
-    mut shard: Shard,
+    shard: &mut Shard,
 ) -> Result<Audit, AuditError> {
     let partitions: Vec<Partition> = shard.meta().inputs.iter().map(partition).collect();
     let group = topics.committed(&partitions)?;
@@ -144,7 +144,7 @@ fn audit(
         episodes: stats.episodes,
         threads: stats.threads,
         entities: stats.entities,
-        digests: digests(&shard),
+        digests: digests(shard),
         findings,
     })
 }

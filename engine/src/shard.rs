@@ -299,6 +299,12 @@ impl Shard {
         self.tenants.digests()
     }
 
+    /// Returns the rows of a tenant's state by their names, for whoever looks for a difference.
+    #[must_use]
+    pub fn rows(&self, tenant: &str) -> BTreeMap<String, Vec<u8>> {
+        self.tenants.rows(tenant)
+    }
+
     /// Takes in a record of one of the shard's lanes.
     pub fn push(&mut self, lane: Lane, mut decoded: Decoded) {
         self.keep_out(&mut decoded);

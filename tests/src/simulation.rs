@@ -305,7 +305,7 @@ impl Simulation {
         self.slots.lock().unwrap().clear();
         let restored = check::restored(&self.world, &self.memory, self.arrival);
         let mut violations = std::mem::take(&mut *self.violations.lock().unwrap());
-        violations.extend(check::topics(&self.world, &self.memory));
+        violations.extend(check::topics(&self.world, &self.memory, self.arrival));
         let mut witnessed = BTreeSet::new();
         match restored {
             Ok(restored) => {

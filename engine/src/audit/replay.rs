@@ -41,11 +41,11 @@ pub(super) fn replay(
         return Err(AuditError::Forgotten { first });
     }
     let again = apply_again(topics, worker, number, blocks)?;
-    let mut audit = audit(topics, worker, restored)?;
+    let mut audit = audit(topics, worker, &mut restored)?;
     audit
         .findings
         .extend(again.findings.iter().take(FINDINGS_MAX).cloned());
-    compare_states(&mut audit, &again.shard);
+    compare_states(&mut audit, &restored, &again.shard);
     compare_incidents(topics, worker, &mut audit, again.incidents)?;
     Ok(audit)
 }
@@ -99,13 +99,17 @@ fn apply_again(
     Ok(again)
 }
 
-fn compare_states(audit: &mut Audit, again: &Shard) {
+fn compare_states(audit: &mut Audit, restored: &Shard, again: &Shard) {
     let digests = digests(again);
     for (tenant, digest) in &audit.digests {
         if digests.get(tenant) != Some(digest) {
             let other = digests.get(tenant).map_or("none", String::as_str);
+            let (rows, of_again) = (restored.rows(tenant), again.rows(tenant));
+            let mut names = rows.keys().chain(of_again.keys());
+            let row = names.find(|name| rows.get(*name) != of_again.get(*name));
+            let row = row.map_or("the alerts it remembers", String::as_str);
             audit.findings.push(format!(
-                "tenant {tenant}: the state is {digest}, applying the inputs again gives {other}"
+                "tenant {tenant}: the state is {digest}, applying the inputs again gives {other}; they differ in {row}"
             ));
         }
     }

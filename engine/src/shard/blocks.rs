@@ -102,7 +102,7 @@ impl Blocks {
         let mut keys = Vec::new();
         while keys.len() < EXPIRED_MAX
             && let Some(mut hour) = self.hours.first_entry()
-            && *hour.key() < before
+            && (i64::MIN + 1..before).contains(hour.key())
         {
             let Some(run) = hour.get_mut().pop() else {
                 hour.remove();
@@ -142,6 +142,11 @@ impl Blocks {
 
     fn add(&mut self, added: Added) {
         let Added { epoch, parts, hour } = added;
+        // What came before the first alert is of no time, and goes with the first that has one.
+        if hour > i64::MIN {
+            let untimed = self.hours.remove(&i64::MIN).unwrap_or_default();
+            untimed.into_iter().for_each(|run| self.insert(hour, run));
+        }
         if parts > 0 {
             self.insert(
                 hour,
@@ -220,6 +225,34 @@ mod tests {
         blocks.commit();
         assert_eq!(expired(&mut blocks, 9).len(), 2);
         assert!(expired(&mut blocks, 99).is_empty());
+    }
+
+    #[test]
+    fn what_came_before_any_alert_goes_with_the_first() {
+        let untimed = Block {
+            entries: vec![Entry {
+                partition: Some(0),
+                offset: 0,
+                watermark: None,
+                broadcast: false,
+                fate: Fate::Binding(0),
+            }],
+            ..Block::default()
+        };
+        let mut blocks = Blocks::default();
+        blocks.write(1, std::slice::from_ref(&untimed));
+        blocks.commit();
+        assert!(expired(&mut blocks, 9).is_empty());
+        blocks.write(2, &[block(5)]);
+        blocks.commit();
+        let mut restored = Blocks::default();
+        restored.restore(1, 0, &untimed);
+        restored.restore(2, 0, &block(5));
+        restored.restored();
+        for mut blocks in [blocks, restored] {
+            assert!(expired(&mut blocks, 7).is_empty());
+            assert_eq!(expired(&mut blocks, 9).len(), 2);
+        }
     }
 
     #[test]

@@ -37,6 +37,13 @@ impl Tenants {
         self.fusions.iter().map(digest).collect()
     }
 
+    /// Returns every row of a tenant, with its name.
+    pub(super) fn rows(&self, tenant: &str) -> BTreeMap<String, Vec<u8>> {
+        let fusion = self.fusions.iter().find(|f| f.tenant() == tenant);
+        let rows = fusion.into_iter().flat_map(Fusion::rows);
+        rows.map(|(key, value)| (key.to_string(), value)).collect()
+    }
+
     pub(super) fn incidents(&self) -> impl Iterator<Item = Incident> {
         let mut fusions: Vec<&Fusion> = self.fusions.iter().collect();
         fusions.sort_by_key(|fusion| fusion.tenant());
