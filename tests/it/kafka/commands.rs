@@ -23,12 +23,15 @@ const LIMIT: Duration = Duration::from_secs(240);
 struct Analyst<'a> {
     cluster: &'a Cluster,
     engine: Engine<'a>,
+    /// An alert that was seen: where none comes for long, time passes, and these incidents are old.
+    pulse: Outgoing,
 }
 
 impl Analyst<'_> {
     /// Runs a verb of `fusor incidents`, which must end with `code`, and returns its answer.
     #[track_caller]
     fn tell(&self, code: i32, arguments: &[&str]) -> Value {
+        self.cluster.produce([self.pulse.clone()]);
         let all = [&["incidents"], arguments, &["-o", "json"]].concat();
         let (ended, answer, notes) = self.engine.tell(&all);
         assert_eq!(ended, Some(code), "{all:?}: {answer}{notes}");
@@ -88,11 +91,6 @@ fn analysts_act_on_incidents_and_each_command_is_answered_once() {
     let Some(cluster) = engine::brokers(1) else {
         return;
     };
-    let engine = Engine::with_commands(&cluster, "fusor");
-    let analyst = Analyst {
-        cluster: &cluster,
-        engine,
-    };
     let records = Traffic::new(Volume {
         seed: 7,
         num_alerts: 20_000,
@@ -101,6 +99,11 @@ fn analysts_act_on_incidents_and_each_command_is_answered_once() {
         num_repeated: 10,
     })
     .records;
+    let analyst = Analyst {
+        cluster: &cluster,
+        engine: Engine::with_commands(&cluster, "fusor"),
+        pulse: records[0].clone(),
+    };
     let (first, second) = records.split_at(records.len() / 4 * 3);
     cluster.produce(first.iter().cloned());
     let process = analyst.engine.run();
