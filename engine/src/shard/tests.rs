@@ -258,9 +258,11 @@ fn a_start_at_another_epoch_is_the_first() {
 #[test]
 fn time_that_passes_without_records_is_an_epoch_of_its_own() {
     let mut live = Logged::new();
+    let days = Timestamp(T0 + 60 * 24 * 60 * MINUTE);
+    let nothing = live.shard.pass_time(days, 1).epoch;
+    assert_eq!(nothing, 0, "not before the first record");
     let applied = live.apply(alerts(0, 5));
     live.commit(applied);
-    let days = Timestamp(T0 + 60 * 24 * 60 * MINUTE);
     let passed = live.shard.pass_time(days, 1);
     assert_eq!((passed.epoch, passed.offsets[0].next), (2, 5));
     live.commit(passed);
