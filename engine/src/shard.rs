@@ -15,7 +15,7 @@ use crate::bus::{Input, Lane, Moved, NewRecord};
 use crate::decode::{Broken, Content, Decoded, Stage};
 use crate::failpoint;
 use crate::source::Sources;
-use crate::state::{Meta, Origin, Start};
+use crate::state::{Meta, Origin, Start, Suspect};
 
 mod again;
 mod blocks;
@@ -71,6 +71,8 @@ pub struct Shard {
     quarantine: BTreeSet<(String, i32, i64)>,
     /// Records are applied one by one, so many more of them: starts did not get past one.
     cautious: usize,
+    /// What this process noted last before it applied a record alone: it is alive, so that record did not end it.
+    noted: Option<Suspect>,
     lanes: Option<Lanes>,
 }
 
@@ -149,6 +151,7 @@ impl Shard {
             origin: None,
             quarantine: BTreeSet::new(),
             cautious: 0,
+            noted: None,
             lanes: None,
             config_hash: config.settings.hash(),
             config,

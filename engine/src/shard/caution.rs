@@ -26,11 +26,14 @@ impl Shard {
     pub fn begin(&mut self, now: Timestamp) -> Vec<NewRecord> {
         let mut records = Vec::new();
         let again = self.start.epoch == self.meta.epoch;
-        let before = if again {
+        let mut before = if again {
             std::mem::take(&mut self.start)
         } else {
             Start::default()
         };
+        if before.suspect == self.noted {
+            before.suspect = None;
+        }
         if let Some(suspect) = &before.suspect
             && suspect.attempts >= DEATHS_MAX
         {
@@ -103,6 +106,7 @@ impl Shard {
                 .saturating_add(1),
         });
         self.start.epoch = self.meta.epoch;
+        self.noted.clone_from(&self.start.suspect);
         self.note()
     }
 
