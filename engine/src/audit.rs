@@ -95,10 +95,10 @@ pub fn replay(config: &Config, shard: i32) -> Result<Audit, AuditError> {
     replay_from(&Live::new(config), &worker, shard)
 }
 
-/// Does what [`replay`] does with topics from anywhere.
+/// Does what [`replay()`] does with topics from anywhere.
 ///
 /// # Errors
-/// As [`replay`].
+/// As [`replay()`].
 pub fn replay_from(
     topics: &dyn Topics,
     worker: &WorkerConfig,
