@@ -132,6 +132,7 @@ pub fn consume_and_decode(records: &Arc<[Vec<u8>]>) -> anyhow::Result<u64> {
             partition,
             next,
             epoch: 0,
+            writer: 0,
         };
         epoch.offsets.extend(next.into_iter().map(moved));
         for decoded in decoder.decode_all(records) {

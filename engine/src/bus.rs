@@ -119,6 +119,8 @@ pub struct Committed {
     pub next: i64,
     /// Number of the epoch that committed it; none where another program did.
     pub epoch: Option<u64>,
+    /// Generation of the group in which that epoch was applied; 0 where nothing tells.
+    pub writer: i64,
 }
 
 /// How far a lane has been read.
@@ -191,6 +193,9 @@ pub struct Moved {
     pub next: i64,
     /// Number of its shard's epoch: it tells a commit that was not heard of from one that never was.
     pub epoch: u64,
+    /// Generation of the group in which the epoch was applied: it tells this epoch from another's of that number, which may
+    /// end at the same offset of an input and hold more of others.
+    pub writer: i64,
 }
 
 /// Where the state of an epoch went, as far as the bus knows: the last offset of each state partition it wrote to.

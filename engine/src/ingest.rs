@@ -206,10 +206,12 @@ impl<B: Bus> Ingest<B> {
                 Decoded { record, content }
             })
             .collect();
+        let writer = self.bus.generation();
         let offsets = next.into_iter().map(|(partition, next)| Moved {
             partition,
             next,
             epoch: self.epoch,
+            writer,
         });
         let epoch = Epoch {
             records,

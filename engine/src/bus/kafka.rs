@@ -183,6 +183,7 @@ impl KafkaBus {
             Some(Committed {
                 next: moved.next,
                 epoch: Some(moved.epoch),
+                writer: moved.writer,
             })
         });
         let found = committed.iter().map(|(_, committed)| *committed);

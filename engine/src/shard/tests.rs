@@ -40,6 +40,7 @@ fn input(committed: Option<(i64, u64)>) -> Input {
         committed: committed.map(|(next, epoch)| Committed {
             next,
             epoch: Some(epoch),
+            writer: 1,
         }),
     }
 }
@@ -308,6 +309,7 @@ fn a_state_that_was_forgotten_begins_at_the_start_of_its_inputs() {
     let committed = Committed {
         next: 5,
         epoch: Some(2),
+        writer: 1,
     };
     let mut input = input(None);
     for (epoch, start) in [(Some(2), None), (None, Some(5))] {

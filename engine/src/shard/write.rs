@@ -46,7 +46,7 @@ impl Shard {
             epoch: meta.epoch,
             shard: self.number,
             writer,
-            offsets: moved(lanes, &self.meta, meta.epoch),
+            offsets: moved(lanes, &self.meta, &meta),
             ..Applied::default()
         };
         let topic = self.config.state.clone();
@@ -80,7 +80,7 @@ fn stamp(incident: &mut Arc<Incident>, generation: i32) {
 
 /// Returns the inputs that moved; where none did, all that ever have: an epoch that commits no offset cannot be told from
 /// one that was never committed.
-fn moved(lanes: &Lanes, before: &Meta, epoch: u64) -> Vec<Moved> {
+fn moved(lanes: &Lanes, before: &Meta, now: &Meta) -> Vec<Moved> {
     let all = lanes.positions().filter_map(|(partition, position)| {
         let known = before
             .inputs
@@ -90,7 +90,8 @@ fn moved(lanes: &Lanes, before: &Meta, epoch: u64) -> Vec<Moved> {
         let moved = Moved {
             partition: partition.clone(),
             next: position.next?,
-            epoch,
+            epoch: now.epoch,
+            writer: now.writer,
         };
         Some((has_moved, moved))
     });

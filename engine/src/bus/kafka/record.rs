@@ -82,10 +82,16 @@ pub(super) fn committed(
         .error()
         .map_err(|error| client("read the committed offsets", &error))?;
     Ok(match element.offset() {
-        Offset::Offset(next) => Some(Committed {
-            next,
-            epoch: element.metadata().parse().ok(),
-        }),
+        Offset::Offset(next) => {
+            let told = element.metadata().split_once('/');
+            let told =
+                told.and_then(|(epoch, writer)| Some((epoch.parse().ok()?, writer.parse().ok()?)));
+            Some(Committed {
+                next,
+                epoch: told.map(|(epoch, _)| epoch),
+                writer: told.map_or(0, |(_, writer)| writer),
+            })
+        }
         Offset::Beginning
         | Offset::End
         | Offset::Stored

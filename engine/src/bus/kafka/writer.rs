@@ -249,11 +249,12 @@ fn offsets(epoch: &Epoch) -> Result<TopicPartitionList, KafkaError> {
         partition,
         next,
         epoch,
+        writer,
     } in &epoch.offsets
     {
         let mut moved = list.add_partition(&partition.topic, partition.number);
         moved.set_offset(Offset::Offset(*next))?;
-        moved.set_metadata(epoch.to_string());
+        moved.set_metadata(format!("{epoch}/{writer}"));
     }
     Ok(list)
 }

@@ -232,6 +232,7 @@ fn offsets(epoch: &Epoch) -> impl Iterator<Item = (Partition, Committed)> {
         let committed = Committed {
             next: moved.next,
             epoch: Some(moved.epoch),
+            writer: moved.writer,
         };
         (moved.partition.clone(), committed)
     })

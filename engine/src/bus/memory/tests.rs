@@ -78,6 +78,7 @@ fn epoch(value: &str, offsets: &[(i32, i64)]) -> Epoch {
         },
         next: *next,
         epoch: 1,
+        writer: 1,
     };
     Epoch {
         records: vec![new_record("out", 0, value)],

@@ -369,6 +369,7 @@ impl World {
         let commit = Committed {
             next: record.offset + 1,
             epoch: Some(shard.meta.epoch),
+            writer: shard.meta.writer,
         };
         self.log.commits.insert(record.partition.clone(), commit);
         let offset = record.offset;

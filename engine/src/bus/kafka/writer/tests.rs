@@ -36,6 +36,7 @@ fn check(request: RDKafkaApiKey, errors: &[RDKafkaRespErr]) -> (&'static str, bo
             },
             next: 7,
             epoch: 1,
+            writer: 1,
         }],
     };
     cluster.request_errors(request, errors);

@@ -153,7 +153,17 @@ fn committed_offsets_are_told_only_when_no_transaction_holds_any() {
     };
     let (next, epoch) = (7, Some(1));
     foreign
-        .send_offsets(fence, [(partition, Committed { next, epoch })])
+        .send_offsets(
+            fence,
+            [(
+                partition,
+                Committed {
+                    next,
+                    epoch,
+                    writer: 1,
+                },
+            )],
+        )
         .unwrap();
     memory.move_shard(0, second.member());
     serve(&mut first);

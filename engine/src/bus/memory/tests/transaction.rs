@@ -153,7 +153,14 @@ fn offsets_count_once_their_transaction_is_committed() {
             number: 0,
         };
         let epoch = Some(1);
-        [(partition, Committed { next, epoch })]
+        [(
+            partition,
+            Committed {
+                next,
+                epoch,
+                writer: 1,
+            },
+        )]
     };
     producer.send_offsets(unfenced, offset(3)).unwrap();
     producer.end(false).unwrap();
