@@ -15,8 +15,9 @@ pub const QUARANTINED: &str = "quarantined";
 
 /// Starts that did not move the shard, after which records are taken one by one.
 const STARTS_MAX: u32 = 3;
-/// How often a record may end the process when it is taken alone.
-const DEATHS_MAX: u32 = 2;
+/// How often a record may end the process when it is taken alone: whoever has the shard next cannot tell a death from a shard
+/// that was lost, so one or two prove little.
+const DEATHS_MAX: u32 = 3;
 /// Records taken one by one before the shard is trusted again: more than an epoch holds.
 const CAUTIOUS_MAX: usize = 5_000;
 

@@ -212,7 +212,7 @@ fn a_record_that_makes_the_core_panic_is_refused_and_the_others_are_applied() {
 }
 
 #[test]
-fn a_record_that_ends_the_process_twice_when_it_is_alone_is_quarantined() {
+fn a_record_that_ends_the_process_again_and_again_when_it_is_alone_is_quarantined() {
     let mut live = Logged::new();
     let applied = live.apply(alerts(0, 5));
     live.commit(applied);
@@ -232,7 +232,7 @@ fn a_record_that_ends_the_process_twice_when_it_is_alone_is_quarantined() {
         let applied = shard.apply(100, 1 << 20, 1);
         if let Content::Broken(broken) = &applied.fates[0].decoded.content {
             assert_eq!(broken.reason, QUARANTINED);
-            assert_eq!(deaths, [false, false, false, true, true, true]);
+            assert_eq!(deaths, [false, false, false, true, true, true, true]);
             return;
         }
     }
