@@ -353,13 +353,9 @@ impl Shard {
     /// Lets time pass up to `watermark` where nothing was read for long, as an epoch without records. Not before the first
     /// record: an epoch that moves no offset is fenced by nothing, and one that stood still could write it over another's.
     pub fn pass_time(&mut self, watermark: Timestamp, writer: i64) -> Applied {
-        let Some(lanes) = &mut self.lanes else {
-            return Applied::default();
-        };
-        if lanes.starts().iter().all(|(_, next)| next.is_none()) {
-            return Applied::default();
-        }
-        match lanes.clock.pass(watermark) {
+        let begun = |lanes: &&mut Lanes| lanes.starts().iter().any(|(_, next)| next.is_some());
+        let mark = self.lanes.as_mut().filter(begun);
+        match mark.and_then(|lanes| lanes.clock.pass(watermark)) {
             Some(mark) => self.finish(Vec::new(), &[mark], writer),
             None => Applied::default(),
         }

@@ -271,8 +271,15 @@ impl<B: Bus> Worker<B> {
             .collect();
         for number in numbers {
             let inputs = self.held.get_mut(number).map(|(shard, _)| shard.inputs());
+            let mut inputs = inputs.unwrap_or_default();
+            // What the group told when it handed the shard out is behind the state by now, and no sign of a torn transaction.
+            for input in &mut inputs {
+                input
+                    .committed
+                    .take_if(|committed| committed.epoch.is_some());
+            }
             self.held.lose(number);
-            self.assigned(number, &inputs.unwrap_or_default())?;
+            self.assigned(number, &inputs)?;
         }
         self.renew_view();
         Ok(())

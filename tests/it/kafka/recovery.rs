@@ -157,11 +157,20 @@ fn a_start_begins_with_the_last_snapshot() {
     assert!(!snapshot.exists(), "ended before it was in its place");
 
     let mut process = engine.run_set("", &settings);
-    eventually("a snapshot", LIMIT, || snapshot.exists().then_some(()));
+    engine.wait_until_done(&process);
+    eventually("a snapshot", LIMIT, || fs::remove_file(&snapshot).ok());
+    eventually("one of everything", LIMIT, || {
+        snapshot.exists().then_some(())
+    });
     process.kill();
 
     let process = engine.run_set("", &settings);
-    engine.wait_until_done(&process);
+    eventually("readiness", LIMIT, || {
+        (engine.status("/readyz") == 200).then_some(())
+    });
+    eventually("the shard", LIMIT, || {
+        (engine.metric("fusor_shards_assigned") == 1).then_some(())
+    });
     assert_eq!(engine.metric("fusor_snapshots_loaded_total"), 1);
     assert_eq!(engine.metric("fusor_snapshot_failures_total"), 0);
     engine.stop(process);
