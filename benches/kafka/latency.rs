@@ -57,11 +57,15 @@ pub(crate) fn run(out: &mut impl Write) -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("the worker panicked"))??;
     let mut taken: Vec<Duration> = seen
         .into_iter()
-        .filter_map(|(uids, at)| {
-            let newest = uids.iter().filter_map(|uid| sent.get(uid)).max()?;
+        .filter_map(|(ids, at)| {
+            let newest = ids.iter().filter_map(|id| sent.get(id)).max()?;
             (*newest > begin + WARM).then(|| at.saturating_duration_since(*newest))
         })
         .collect();
+    anyhow::ensure!(
+        !taken.is_empty(),
+        "no revision of an alert that was sent was seen"
+    );
     taken.sort_unstable();
     writeln!(
         out,
@@ -99,9 +103,9 @@ fn send(
                 .payload(value);
             if producer.send(record).is_ok()
                 && let Ok(alert) = serde_json::from_slice::<Value>(value)
-                && let Some(uid) = alert.get("uid").and_then(Value::as_str)
+                && let Some(id) = alert.get("id").and_then(Value::as_str)
             {
-                sent.insert(uid.to_owned(), meant);
+                sent.insert(id.to_owned(), meant);
             }
         }
         drop(producer.flush(QUIET));
@@ -133,10 +137,16 @@ fn watch(reader: &BaseConsumer, begin: Instant) -> Vec<(Vec<String>, Instant)> {
         let at = Instant::now();
         let value = message.payload().map(serde_json::from_slice::<Value>);
         let Some(Ok(incident)) = value else { continue };
+        // What time or an analyst changed has no alert that it is late after.
+        let changes = incident.get("changes").and_then(Value::as_array);
+        let mut words = changes.into_iter().flatten().filter_map(Value::as_str);
+        if !words.any(|word| matches!(word, "created" | "alerts_added")) {
+            continue;
+        }
         let alerts = incident.get("alerts").and_then(Value::as_array);
-        let uid = |alert: &Value| Some(alert.get("uid")?.as_str()?.to_owned());
-        let uids = alerts.into_iter().flatten().filter_map(uid).collect();
-        seen.push((uids, at));
+        let id = |alert: &Value| Some(alert.get("native_uid")?.as_str()?.to_owned());
+        let ids = alerts.into_iter().flatten().filter_map(id).collect();
+        seen.push((ids, at));
     }
     seen
 }

@@ -18,7 +18,7 @@ use tests::kafka::Cluster;
 use crate::plain::Plain;
 use crate::{PARTITIONS, SEED, cluster, group, outgoing};
 
-const ALERTS: usize = 200_000;
+const ALERTS: usize = 50_000;
 const INPUT: &str = "alerts";
 const RUNS: usize = 3;
 

@@ -154,7 +154,15 @@ impl<B: Bus> Worker<B> {
         let from = shard.next_state();
         let was_blank = shard.origin().is_none();
         let read = self.bus.read_state(number, from, &request);
-        let mut read = read.map_err(|error| unreadable(number, from, error))?;
+        let mut read = read.map_err(|error| {
+            if let (BusError::OffsetOutOfRange { .. }, Some(snapshots)) =
+                (&error, &self.config.snapshots)
+            {
+                // A snapshot that reaches beyond the log's end says nothing of the log: the next start goes without.
+                snapshots.forget(number);
+            }
+            unreadable(number, from, error)
+        })?;
         let mut passed = false;
         if let Phase::Restoring { until, .. } = phase {
             failpoint::hit(Point::InRestore);

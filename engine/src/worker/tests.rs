@@ -236,6 +236,33 @@ fn an_aborted_epoch_is_tried_again_and_written_once() {
     assert_eq!(memory.read("dead", 0).len(), 2);
 }
 
+#[test]
+fn what_the_group_told_at_first_is_no_sign_of_a_torn_transaction() {
+    let memory = two_topics();
+    let mut log = Log::default();
+    step_until(&mut worker(&memory, config(1, 5_000)), &mut log, |log| {
+        log.0.len() == 2
+    });
+    memory.rebalance();
+    // It is handed what the first two records left with the group, and moves on.
+    let mut worker = worker(&memory, config(1, 5_000));
+    let mut log = Log::default();
+    step_until(&mut worker, &mut log, |log| !log.0.is_empty());
+    let is_applied = (0..STEPS_MAX).any(|_| {
+        let polled = worker.poll().unwrap();
+        worker.take_in(polled.records);
+        let turn = worker.held.turn();
+        !worker.apply(&turn).is_empty()
+    });
+    assert!(is_applied);
+    worker.abandon().unwrap();
+    let (shard, phase) = worker.held.get_mut(0).unwrap();
+    let held::Phase::Assigned { inputs } = phase else {
+        panic!("not handed out again");
+    };
+    assert_eq!(shard.torn(inputs), []);
+}
+
 fn fenced() -> CommitError {
     let problem = "unknown member".to_owned();
     CommitError::Fenced { problem }
