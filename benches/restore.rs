@@ -18,14 +18,12 @@ use schemas::decode::{Format, Limits};
 const SEED: u64 = 1;
 const EPOCH: usize = 5_000;
 const LANE: Lane = Lane(0);
-/// Most alerts of an epoch are repeats where an episode has several.
-const REPEATS: u32 = 4;
 
 fn main() -> anyhow::Result<()> {
     let out = &mut io::stdout().lock();
     let alerts = env::args().find_map(|argument| argument.parse().ok());
     let alerts: usize = alerts.unwrap_or(1_000_000);
-    writeln!(out, "seed {SEED}, {alerts} alerts, soc, load {}", load())?;
+    writeln!(out, "seed {SEED}, {alerts} alerts, mssp, load {}", load())?;
     let mut plain = shard(None)?;
     let without = apply(&mut plain, alerts, |_, _| ())?;
     drop(plain);
@@ -86,8 +84,8 @@ fn apply(
         clamp: None,
         threads: 1,
     };
-    let workload = Workload::new(Profile::Soc, SEED).repeated(REPEATS);
-    let mut values = workload
+    // Ten a second: a million are little more than a day, and all of them are alive at its end.
+    let mut values = Workload::new(Profile::Mssp, SEED)
         .take(alerts)
         .filter_map(|event| event.record(Format::Fusor));
     let mut seconds = 0.0;

@@ -10,7 +10,8 @@ fn twenty_crashes_lose_and_double_nothing() {
         num_kills: 20,
         num_at_each_point: 1,
         num_broker_kills: 2,
-        num_alerts: 60_000,
+        // More than a fast machine works through while the kills last.
+        num_alerts: 100_000,
         epoch_records: 20,
         live: false,
     };
